@@ -1,0 +1,1 @@
+//! Everything outside: providers and their sandboxes.

@@ -1,0 +1,3 @@
+//! The `tollbook` binary.
+
+fn main() {}
