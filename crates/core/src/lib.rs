@@ -1,1 +1,8 @@
-//! Pure rules of phone billing.
+//! Pure rules of phone billing: no I/O, no clock, no randomness, no floating point.
+
+pub mod actor;
+pub mod calls;
+pub mod ids;
+pub mod named;
+pub mod phone;
+pub mod time;
