@@ -1,0 +1,261 @@
+-- Rules that hold whoever writes, the owner included. Applied at every migration run; repeatable.
+
+-- What was said stays said.
+create or replace function refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation', constraint = tg_table_name || '_append_only';
+end
+$$;
+do $$
+declare
+    table_name text;
+begin
+    foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods'] loop
+        execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
+    end loop;
+    foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
+        execute format('create or replace trigger refuse_change before update on public.%I for each statement execute function refuse_change()', table_name);
+    end loop;
+    foreach table_name in array array['customers', 'accounts', 'calls', 'number_mappings', 'phone_numbers', 'subscriptions', 'organizations', 'users'] loop
+        execute format('create or replace trigger refuse_delete before delete on public.%I for each statement execute function refuse_change()', table_name);
+    end loop;
+end
+$$;
+
+-- A published plan version is what subscribers agreed to.
+create or replace function guard_plan_version() returns trigger language plpgsql as $$
+begin
+    if old.state = 'published' then
+        raise exception 'plan version % is published', old.id using errcode = 'restrict_violation', constraint = 'plan_versions_immutable';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end
+$$;
+create or replace trigger guard before update or delete on plan_versions for each row execute function guard_plan_version();
+
+-- A finalized invoice cannot change: only what is paid or credited, and the state that follows from it.
+create or replace function guard_invoice() returns trigger language plpgsql as $$
+declare
+    forward constant jsonb := '{"draft": ["draft", "finalized"], "finalized": ["finalized", "paid", "void", "uncollectible"],
+        "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid"]}';
+    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at'];
+begin
+    if tg_op = 'DELETE' then
+        if old.state <> 'draft' then
+            raise exception 'invoice % is finalized', old.number using errcode = 'restrict_violation', constraint = 'invoices_immutable';
+        end if;
+        return old;
+    end if;
+    if not forward -> old.state ? new.state then
+        raise exception 'an invoice that is % cannot become %', old.state, new.state using errcode = 'restrict_violation', constraint = 'invoices_state_forward';
+    end if;
+    if old.state <> 'draft' and (to_jsonb(old) - mutable) is distinct from (to_jsonb(new) - mutable) then
+        raise exception 'invoice % is finalized', old.number using errcode = 'restrict_violation', constraint = 'invoices_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update or delete on invoices for each row execute function guard_invoice();
+
+create or replace function guard_invoice_part() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    part record;
+begin
+    if tg_op = 'DELETE' then part := old; else part := new; end if;
+    if exists (select from invoices i where i.organization_id = part.organization_id and i.id = part.invoice_id and i.state <> 'draft') then
+        raise exception 'invoice % is finalized', part.invoice_id using errcode = 'restrict_violation', constraint = 'invoices_immutable';
+    end if;
+    return part;
+end
+$$;
+create or replace trigger guard before insert or update or delete on invoice_lines for each row execute function guard_invoice_part();
+create or replace trigger guard before insert or update or delete on invoice_taxes for each row execute function guard_invoice_part();
+
+-- Credit never exceeds the invoice: the sum is kept on the invoice, where a check refuses it.
+create or replace function guard_credit_note() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    if tg_op <> 'INSERT' then
+        raise exception 'credit note % cannot change', old.number using errcode = 'restrict_violation', constraint = 'credit_notes_immutable';
+    end if;
+    update invoices set credited_minor = credited_minor + new.total_minor, updated_at = now()
+        where organization_id = new.organization_id and id = new.invoice_id and state in ('finalized', 'paid') and currency = new.currency;
+    if not found then
+        raise exception 'invoice % takes no credit note', new.invoice_id using errcode = 'restrict_violation', constraint = 'credit_notes_invoice_state';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert or update or delete on credit_notes for each row execute function guard_credit_note();
+
+-- A call's state only moves forward, and what ended keeps its end.
+create or replace function guard_call() returns trigger language plpgsql as $$
+declare
+    rank constant jsonb := '{"queued": 0, "ringing": 1, "in_progress": 2, "ended": 3}';
+begin
+    if (rank -> new.state)::int < (rank -> old.state)::int then
+        raise exception 'a call that is % cannot become %', old.state, new.state using errcode = 'restrict_violation', constraint = 'calls_state_forward';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update of state on calls for each row execute function guard_call();
+
+-- A mapping is history: only its end may be set.
+create or replace function guard_mapping() returns trigger language plpgsql as $$
+begin
+    if (to_jsonb(old) - array['ends_at', 'metadata', 'number_type']) is distinct from (to_jsonb(new) - array['ends_at', 'metadata', 'number_type']) then
+        raise exception 'a number mapping cannot change' using errcode = 'restrict_violation', constraint = 'number_mappings_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update on number_mappings for each row execute function guard_mapping();
+
+-- Who holds a number now, and who may use it, as data on the row (policies contain no subqueries).
+create or replace function keep_number_holder() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    update phone_numbers p set organization_id = m.organization_id
+        from (select n.id, (select m.organization_id from number_mappings m where m.phone_number_id = n.id and m.ends_at is null) as organization_id
+            from phone_numbers n where n.id = new.phone_number_id) m
+        where p.id = m.id and p.organization_id is distinct from m.organization_id;
+    return null;
+end
+$$;
+create or replace trigger keep_number_holder after insert or update on number_mappings for each row execute function keep_number_holder();
+
+create or replace function keep_number_viewers() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    number_id uuid := case tg_op when 'DELETE' then old.phone_number_id else new.phone_number_id end;
+begin
+    update phone_numbers p set viewer_ids = coalesce((select array_agg(distinct a.user_id) from assignments a
+            where a.phone_number_id = number_id and a.organization_id = p.organization_id and a.ends_at is null), '{}')
+        where p.id = number_id;
+    return null;
+end
+$$;
+create or replace trigger keep_number_viewers after insert or update or delete on assignments for each row execute function keep_number_viewers();
+
+create or replace function keep_user_organizations() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    member_id uuid := case tg_op when 'DELETE' then old.user_id else new.user_id end;
+begin
+    update users set organization_ids = coalesce((select array_agg(m.organization_id order by m.organization_id) from memberships m where m.user_id = member_id), '{}')
+        where id = member_id;
+    return null;
+end
+$$;
+create or replace trigger keep_user_organizations after insert or update or delete on memberships for each row execute function keep_user_organizations();
+
+-- Hot tables have no per-row foreign keys; one statement trigger refuses what does not exist.
+create or replace function guard_usage_references() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    missing record;
+begin
+    select e.organization_id, e.meter into missing from (select distinct organization_id, meter from added) e
+        where not exists (select from meters m where m.code = e.meter and (m.organization_id is null or m.organization_id = e.organization_id)) limit 1;
+    if found then
+        raise exception 'unknown meter %', missing.meter using errcode = 'foreign_key_violation', constraint = 'usage_events_meter_fkey';
+    end if;
+    perform from (select distinct organization_id from added) e where not exists (select from organizations o where o.id = e.organization_id);
+    if found then
+        raise exception 'unknown organization' using errcode = 'foreign_key_violation', constraint = 'usage_events_organization_id_fkey';
+    end if;
+    perform from (select distinct organization_id, customer_id from added where customer_id is not null) e
+        where not exists (select from customers c where c.organization_id = e.organization_id and c.id = e.customer_id);
+    if found then
+        raise exception 'unknown customer' using errcode = 'foreign_key_violation', constraint = 'usage_events_customer_id_fkey';
+    end if;
+    perform from (select distinct organization_id, mapping_id from added where mapping_id is not null) e
+        where not exists (select from number_mappings m where m.organization_id = e.organization_id and m.id = e.mapping_id);
+    if found then
+        raise exception 'unknown number mapping' using errcode = 'foreign_key_violation', constraint = 'usage_events_mapping_id_fkey';
+    end if;
+    perform from (select distinct organization_id, user_id from added where user_id is not null) e
+        where not exists (select from memberships m where m.organization_id = e.organization_id and m.user_id = e.user_id);
+    if found then
+        raise exception 'unknown user' using errcode = 'foreign_key_violation', constraint = 'usage_events_user_id_fkey';
+    end if;
+    perform from (select distinct organization_id, call_id from added where call_id is not null) e
+        where not exists (select from calls c where c.organization_id = e.organization_id and c.id = e.call_id);
+    if found then
+        raise exception 'unknown call' using errcode = 'foreign_key_violation', constraint = 'usage_events_call_id_fkey';
+    end if;
+    perform from added e where e.corrects_id is not null
+        and not exists (select from usage_events u where u.organization_id = e.organization_id and u.id = e.corrects_id and u.meter = e.meter);
+    if found then
+        raise exception 'unknown usage event to correct' using errcode = 'foreign_key_violation', constraint = 'usage_events_corrects_id_fkey';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger guard_references after insert on usage_events
+    referencing new table as added for each statement execute function guard_usage_references();
+
+-- Charges go on drafts only. The share lock makes a finalization wait for the charges under way, and the other way round.
+create or replace function guard_charge_references() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    perform from invoices i join (select distinct organization_id, invoice_id from added) c on c.organization_id = i.organization_id and c.invoice_id = i.id
+        order by i.organization_id, i.id for share of i;
+    perform from (select distinct organization_id, invoice_id, payer, customer_id, currency from added) c
+        where not exists (select from invoices i where i.organization_id = c.organization_id and i.id = c.invoice_id and i.state = 'draft'
+            and i.payer = c.payer and i.customer_id is not distinct from c.customer_id and i.currency = c.currency);
+    if found then
+        raise exception 'a charge needs a draft invoice of its payer' using errcode = 'foreign_key_violation', constraint = 'charges_invoice_id_fkey';
+    end if;
+    perform from (select distinct organization_id, account_id, payer from added) c
+        where not exists (select from accounts a where a.organization_id = c.organization_id and a.id = c.account_id and a.payer = c.payer);
+    if found then
+        raise exception 'unknown account' using errcode = 'foreign_key_violation', constraint = 'charges_account_id_fkey';
+    end if;
+    perform from (select distinct organization_id, usage_event_id from added where usage_event_id is not null) c
+        where not exists (select from usage_events u where u.organization_id = c.organization_id and u.id = c.usage_event_id);
+    if found then
+        raise exception 'unknown usage event' using errcode = 'foreign_key_violation', constraint = 'charges_usage_event_id_fkey';
+    end if;
+    perform from (select distinct organization_id, period_id from added where period_id is not null) c
+        where not exists (select from billing_periods p where p.organization_id = c.organization_id and p.id = c.period_id);
+    if found then
+        raise exception 'unknown period' using errcode = 'foreign_key_violation', constraint = 'charges_period_id_fkey';
+    end if;
+    perform from (select distinct organization_id, grant_id from added where grant_id is not null) c
+        where not exists (select from allowance_grants g where g.organization_id = c.organization_id and g.id = c.grant_id);
+    if found then
+        raise exception 'unknown grant' using errcode = 'foreign_key_violation', constraint = 'charges_grant_id_fkey';
+    end if;
+    perform from (select distinct seller_id, plan_version_id from added where plan_version_id is not null) c
+        where not exists (select from plan_versions v where v.seller_id = c.seller_id and v.id = c.plan_version_id);
+    if found then
+        raise exception 'unknown plan version' using errcode = 'foreign_key_violation', constraint = 'charges_plan_version_id_fkey';
+    end if;
+    perform from added c where c.reverses_id is not null and not exists (select from charges o where o.organization_id = c.organization_id
+        and o.id = c.reverses_id and o.usage_event_id is not distinct from c.usage_event_id and o.account_id = c.account_id
+        and o.amount_numerator = -c.amount_numerator and o.amount_denominator = c.amount_denominator);
+    if found then
+        raise exception 'a reversal must undo its charge exactly' using errcode = 'foreign_key_violation', constraint = 'charges_reverses_id_fkey';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger guard_references after insert on charges
+    referencing new table as added for each statement execute function guard_charge_references();
+
+-- The month's partition of the inbox must exist before its first webhook.
+create or replace function ensure_inbox_partitions(at timestamptz) returns void
+    language plpgsql security definer set search_path = public as $$
+declare
+    month timestamptz;
+    partition_name text;
+begin
+    for step in 0..2 loop
+        month := date_trunc('month', at at time zone 'UTC') at time zone 'UTC' + make_interval(months => step);
+        partition_name := 'inbox_' || to_char(month at time zone 'UTC', 'YYYYMM');
+        if to_regclass(partition_name) is null then
+            execute format('create table %I partition of inbox for values from (%L) to (%L)', partition_name, month, month + interval '1 month');
+            execute format('alter table %I enable row level security', partition_name);
+        end if;
+    end loop;
+end
+$$;
+revoke execute on function ensure_inbox_partitions(timestamptz) from public;
+select ensure_inbox_partitions(now());
+grant execute on function ensure_inbox_partitions(timestamptz) to tollbook_platform;
