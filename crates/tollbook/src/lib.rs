@@ -1,1 +1,15 @@
-//! The application.
+//! The application: a folder is a capability and holds its SQL, operations, API, pages and templates.
+//!
+//! Capabilities use `db`, `http`, `jobs`, the core rules and the providers, and reach each other only through their
+//! public operations.
+
+mod app;
+mod clock;
+mod db;
+mod error;
+mod ids;
+
+pub use app::{App, Wake};
+pub use clock::Clock;
+pub use db::{Connection, Db, Tx, migrate, schema_digest};
+pub use error::{Error, FieldError, Result};

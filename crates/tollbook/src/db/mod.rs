@@ -1,0 +1,105 @@
+//! The database: a pool whose sessions may do nothing, and transactions that say who acts.
+//!
+//! There is one way in: [`Db::begin`]. It turns the actor's role into a database role and tells row-level security
+//! the organization, user and customer. Outside such a transaction every query is refused.
+
+mod listen;
+mod migrate;
+mod settings;
+pub(crate) mod types;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tollbook_core::actor::Actor;
+use uuid::Uuid;
+
+pub(crate) use listen::Listener;
+pub use migrate::{migrate, schema_digest};
+pub use settings::Connection;
+
+/// A transaction of one actor. Rolled back when dropped.
+pub type Tx = Transaction<'static, Postgres>;
+
+/// A pool of sessions that start as a role that may do nothing.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+impl Db {
+    /// Opens a pool of at most `sessions_max` sessions.
+    pub async fn connect(connection: &Connection, sessions_max: u32) -> sqlx::Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(sessions_max)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(5))
+            // A broken session shows at its first statement and is replaced; a ping per use would cost a round trip.
+            .test_before_acquire(false)
+            .connect_with(session_options(connection.options()))
+            .await?;
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction of `actor`, in one round trip.
+    pub async fn begin(&self, actor: &Actor) -> sqlx::Result<Tx> {
+        let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        // Role names are constants and the identifiers are typed, so the text is safe.
+        let statement = format!(
+            "begin; set local role {}; set local tollbook.organization_id = '{}'; \
+             set local tollbook.user_id = '{}'; set local tollbook.customer_id = '{}'",
+            actor.db_role(),
+            text(actor.organization().map(Uuid::from)),
+            text(actor.user().map(Uuid::from)),
+            text(actor.customer().map(Uuid::from)),
+        );
+        self.pool.begin_with(AssertSqlSafe(statement)).await
+    }
+
+    /// Begins a transaction that may only take in webhooks and usage, for many organizations at once. Who may write
+    /// what was decided before.
+    pub(crate) async fn begin_ingest(&self) -> sqlx::Result<Tx> {
+        self.pool
+            .begin_with("begin; set local role tollbook_ingest")
+            .await
+    }
+
+    /// Whether the database answers and is migrated.
+    pub(crate) async fn ready(&self) -> sqlx::Result<()> {
+        let mut tx = self.begin(&Actor::system()).await?;
+        sqlx::query_scalar!("select count(*) from schedules -- all organizations: platform table")
+            .fetch_one(&mut *tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Sessions in use and in all.
+    pub(crate) fn pool_use(&self) -> (usize, u32) {
+        let size = self.pool.size();
+        let idle = self.pool.num_idle();
+        (
+            usize::try_from(size)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(idle),
+            size,
+        )
+    }
+
+    /// Waits for the sessions in use and closes all.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A client that goes away in the middle must not leave a transaction that blocks every writer.
+fn session_options(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .application_name("tollbook")
+        .statement_cache_capacity(500)
+        .options([
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "60s"),
+        ])
+}
