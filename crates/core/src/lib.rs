@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod calls;
 pub mod ids;
+pub mod money;
 pub mod named;
 pub mod phone;
 pub mod time;
