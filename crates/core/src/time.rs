@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 /// A time zone of the IANA database by name, such as `Europe/Berlin`.
@@ -200,8 +200,12 @@ impl Seconds {
 
     /// Whole seconds from `from` to `to`; zero if `to` is earlier.
     pub fn between(from: Timestamp, to: Timestamp) -> Self {
-        let seconds = whole_seconds_between(from, to).max(0);
-        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+        Self::from_duration(to.duration_since(from))
+    }
+
+    /// The whole seconds of a duration; zero if it is negative.
+    pub fn from_duration(duration: SignedDuration) -> Self {
+        Self(u32::try_from(duration.as_secs().max(0)).unwrap_or(u32::MAX))
     }
 
     /// The number of seconds.

@@ -1,0 +1,290 @@
+//! A call: one conversation, whatever the number of provider records that it consists of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::leg::Leg;
+use super::names::{Direction, Outcome, Phase};
+use super::verdict::Talk;
+use crate::phone::{E164, Party};
+use crate::time::Seconds;
+
+/// The legs of one conversation, and what they amount to. Made by [`super::group`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    root_sid: String,
+    legs: Vec<Leg>,
+}
+
+/// The row that a call is: everything that its legs amount to. The same legs give the same state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallState {
+    /// The provider's id by which the call is known: that of the record at the root of its legs.
+    pub root_sid: String,
+    /// How far the call is. It moves forward only, except that a leg to which the caller is sent on after the others
+    /// have ended continues the call.
+    pub phase: Phase,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Seen from the organization.
+    pub direction: Option<Direction>,
+    /// The provider's id of the organization's phone number.
+    pub number_sid: Option<String>,
+    /// The organization's phone number.
+    pub our_number: Option<E164>,
+    /// The other side.
+    pub external: Option<Party>,
+    /// The provider's ids of the users who talked, in order; of the one who placed the call, if it is outgoing.
+    pub user_sids: Vec<String>,
+    /// When it began, by the provider's clock.
+    pub started_at: Option<Timestamp>,
+    /// When it was first answered.
+    pub answered_at: Option<Timestamp>,
+    /// When its last leg ended.
+    pub ended_at: Option<Timestamp>,
+    /// The time talked in whole seconds, a begun one not counting. `None` until the call has ended and the provider
+    /// has said from when to when.
+    pub billable: Option<Seconds>,
+    /// The provider's own length of the root record, for display.
+    pub duration: Option<Seconds>,
+    /// Who sent the call on to us.
+    pub forwarded_from: Option<Party>,
+    /// To whom it was sent on.
+    pub forwarded_to: Option<Party>,
+    /// Whether the caller left a message.
+    pub has_voicemail: bool,
+    /// When a part of it was given up, so that a person may look.
+    pub swept_at: Option<Timestamp>,
+}
+
+impl Call {
+    /// `legs` sorted by start and id, without two of the same id.
+    pub(super) fn new(root_sid: String, mut legs: Vec<Leg>) -> Self {
+        legs.sort_by(|a, b| start_order(a).cmp(&start_order(b)));
+        Self { root_sid, legs }
+    }
+
+    /// The provider's id of the record at the root, which may itself not have been seen yet.
+    pub fn root_sid(&self) -> &str {
+        &self.root_sid
+    }
+
+    /// The legs by start.
+    pub fn legs(&self) -> &[Leg] {
+        &self.legs
+    }
+
+    /// The record at the root, once seen.
+    pub fn root(&self) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.sid() == self.root_sid)
+    }
+
+    /// The legs on which people talk: those that no other leg names as its parent. A record that other records are
+    /// legs of is the bridge between them, and its time contains theirs.
+    pub fn talking_legs(&self) -> impl Iterator<Item = &Leg> {
+        let parents: BTreeSet<&str> = self.legs.iter().filter_map(Leg::parent_sid).collect();
+        self.legs
+            .iter()
+            .filter(move |leg| !parents.contains(leg.sid()))
+    }
+
+    /// How far the call is: ended when every leg is, and its root has been seen.
+    pub fn phase(&self) -> Phase {
+        let is_ended =
+            self.root().is_some() && self.legs.iter().all(|leg| leg.phase() == Phase::Ended);
+        if is_ended {
+            return Phase::Ended;
+        }
+        let underway = |leg: &Leg| match leg.phase() {
+            Phase::Ended if leg.is_answered() == Some(true) => Phase::InProgress,
+            Phase::Ended => Phase::Ringing,
+            phase @ (Phase::Queued | Phase::Ringing | Phase::InProgress) => phase,
+        };
+        self.legs
+            .iter()
+            .map(underway)
+            .max()
+            .unwrap_or(Phase::Queued)
+    }
+
+    /// How the call ended: the first in the order of [`Outcome`] that applies to a leg on which people talk, or a
+    /// voicemail left on any leg.
+    pub fn outcome(&self) -> Option<Outcome> {
+        if self.phase() < Phase::Ended {
+            return None;
+        }
+        let outcomes: Vec<Option<Outcome>> = self.talking_legs().map(Leg::outcome).collect();
+        if outcomes.contains(&Some(Outcome::Answered)) {
+            return Some(Outcome::Answered);
+        }
+        if outcomes.contains(&None) {
+            return None;
+        }
+        let is_incoming = self.root().and_then(Leg::direction) != Some(Direction::Outgoing);
+        if is_incoming && self.legs.iter().any(Leg::has_voicemail) {
+            return Some(Outcome::Voicemail);
+        }
+        outcomes.into_iter().flatten().min()
+    }
+
+    /// The time talked so far: what is done, and what runs, until `now`. For the cost of a call in progress.
+    pub fn talked_until(&self, now: Timestamp) -> Seconds {
+        self.talked(Some(now)).unwrap_or(Seconds::ZERO)
+    }
+
+    /// The time talked, once the call has ended and all of it is known.
+    ///
+    /// Legs may overlap, as when a call is sent on and both records show the whole of it: each moment counts once.
+    pub fn billable(&self) -> Option<Seconds> {
+        if self.phase() < Phase::Ended {
+            None
+        } else {
+            self.talked(None)
+        }
+    }
+
+    fn talked(&self, now: Option<Timestamp>) -> Option<Seconds> {
+        let mut spans = Vec::new();
+        for leg in self.talking_legs() {
+            match leg.talk() {
+                Talk::None => {}
+                Talk::Done { start, end } => spans.push((start, end)),
+                Talk::Running { since } => {
+                    let now = now?;
+                    spans.push((since, now.max(since)));
+                }
+                Talk::Unknown if now.is_some() => {}
+                Talk::Unknown => return None,
+            }
+        }
+        Some(covered(spans))
+    }
+
+    /// The row.
+    pub fn state(&self) -> CallState {
+        let root = self.root();
+        // What the root does not know, a leg that is not of another record may.
+        let heads = || {
+            root.into_iter()
+                .chain(self.legs.iter().filter(|leg| leg.parent_sid().is_none()))
+        };
+        let latest_end = self.legs.iter().filter_map(Leg::ended_at).max();
+        CallState {
+            root_sid: self.root_sid.clone(),
+            phase: self.phase(),
+            outcome: self.outcome(),
+            direction: heads().find_map(Leg::direction),
+            number_sid: heads().find_map(|leg| leg.number_sid().map(str::to_owned)),
+            our_number: heads().find_map(|leg| leg.our_number().cloned()),
+            external: heads().find_map(|leg| leg.external().cloned()),
+            user_sids: self.user_sids(),
+            started_at: self.legs.iter().filter_map(Leg::started_at).min(),
+            answered_at: self.talking_legs().filter_map(answered_at).min(),
+            ended_at: latest_end.filter(|_| self.phase() == Phase::Ended),
+            billable: self.billable(),
+            duration: root.and_then(Leg::duration),
+            forwarded_from: heads().find_map(|leg| leg.forwarded_from().cloned()),
+            forwarded_to: self.legs.iter().find_map(|leg| leg.forwarded_to().cloned()),
+            has_voicemail: self.legs.iter().any(Leg::has_voicemail),
+            swept_at: self.legs.iter().filter_map(Leg::swept_at).min(),
+        }
+    }
+
+    fn user_sids(&self) -> Vec<String> {
+        let mut users: Vec<String> = Vec::new();
+        let placed_by = self
+            .root()
+            .filter(|root| root.direction() == Some(Direction::Outgoing));
+        let talked = self
+            .talking_legs()
+            .filter(|leg| leg.is_answered() == Some(true));
+        for user in placed_by
+            .into_iter()
+            .chain(talked)
+            .filter_map(Leg::user_sid)
+        {
+            if !users.iter().any(|known| known == user) {
+                users.push(user.to_owned());
+            }
+        }
+        users
+    }
+}
+
+/// Legs in the order in which they began; one whose start is not known comes last.
+pub(super) fn start_order(leg: &Leg) -> (Timestamp, &str) {
+    (leg.started_at().unwrap_or(Timestamp::MAX), leg.sid())
+}
+
+fn answered_at(leg: &Leg) -> Option<Timestamp> {
+    match leg.talk() {
+        Talk::Running { since } => Some(since),
+        Talk::Done { start, .. } => Some(start),
+        Talk::Unknown => leg.answered_at(),
+        Talk::None => None,
+    }
+}
+
+/// Whole seconds covered by at least one of the spans.
+fn covered(mut spans: Vec<(Timestamp, Timestamp)>) -> Seconds {
+    spans.sort_unstable();
+    let mut total = SignedDuration::ZERO;
+    let mut reached = Timestamp::MIN;
+    for (start, end) in spans {
+        let from = start.max(reached);
+        if from < end {
+            total = total.saturating_add(end.duration_since(from));
+            reached = end;
+        }
+    }
+    Seconds::from_duration(total)
+}
+
+/// The conversations that `legs` of one integration make up, in the order in which they began.
+///
+/// Two records belong together when one names the other as its parent, or when the same person is sent on from one of
+/// the organization's numbers to another (then the provider keeps two records that do not name each other).
+pub fn group(legs: impl IntoIterator<Item = Leg>) -> Vec<Call> {
+    let mut by_sid: BTreeMap<String, Leg> = BTreeMap::new();
+    for leg in legs {
+        match by_sid.get_mut(leg.sid()) {
+            Some(known) => known.join(leg),
+            None => drop(by_sid.insert(leg.sid().to_owned(), leg)),
+        }
+    }
+    let parents = super::forward::parents(&by_sid);
+    let mut calls: BTreeMap<String, Vec<Leg>> = BTreeMap::new();
+    for (sid, leg) in by_sid {
+        calls.entry(root_of(&sid, &parents)).or_default().push(leg);
+    }
+    let mut calls: Vec<Call> = calls
+        .into_iter()
+        .map(|(root_sid, legs)| Call::new(root_sid, legs))
+        .collect();
+    calls.sort_by(|a, b| {
+        a.legs
+            .first()
+            .map(start_order)
+            .cmp(&b.legs.first().map(start_order))
+    });
+    calls
+}
+
+/// Follows the parents upwards. Records that name each other in a circle have the least of them as their root.
+fn root_of(sid: &str, parents: &BTreeMap<String, String>) -> String {
+    let mut path = vec![sid];
+    let mut at = sid;
+    while let Some(parent) = parents.get(at) {
+        if let Some(position) = path.iter().position(|seen| seen == parent) {
+            let circle = path.get(position..).unwrap_or_default();
+            return circle
+                .iter()
+                .min()
+                .map_or_else(|| at.to_owned(), |least| (*least).to_owned());
+        }
+        path.push(parent);
+        at = parent;
+    }
+    at.to_owned()
+}
