@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod calls;
 pub mod ids;
+pub mod metering;
 pub mod money;
 pub mod named;
 pub mod phone;

@@ -1,6 +1,6 @@
 //! Which record continues which, when a caller is sent on from one of the organization's numbers to another.
 //!
-//! `OpenPhone` keeps one record per number then, and says on each to or from where the call went, but not to which
+//! OpenPhone keeps one record per number then, and says on each to or from where the call went, but not to which
 //! record. So the record is found: same person, matching numbers, the nearest that began before.
 
 use std::collections::BTreeMap;

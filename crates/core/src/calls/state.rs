@@ -37,11 +37,11 @@ pub struct CallState {
     pub external: Option<Party>,
     /// The provider's ids of the users who talked, in order; of the one who placed the call, if it is outgoing.
     pub user_sids: Vec<String>,
-    /// When it began, by the provider's clock.
-    pub started_at: Option<Timestamp>,
+    /// When it began, by the provider's clock; until that is known, the time of the first event.
+    pub started_at: Timestamp,
     /// When it was first answered.
     pub answered_at: Option<Timestamp>,
-    /// When its last leg ended.
+    /// When its last leg ended; present exactly when the call has ended, and not before it was answered.
     pub ended_at: Option<Timestamp>,
     /// The time talked in whole seconds, a begun one not counting. `None` until the call has ended and the provider
     /// has said from when to when.
@@ -169,7 +169,8 @@ impl Call {
             root.into_iter()
                 .chain(self.legs.iter().filter(|leg| leg.parent_sid().is_none()))
         };
-        let latest_end = self.legs.iter().filter_map(Leg::ended_at).max();
+        let answered_at = self.talking_legs().filter_map(answered_at).min();
+        let ended_at = self.legs.iter().map(Leg::end).max().max(answered_at);
         CallState {
             root_sid: self.root_sid.clone(),
             phase: self.phase(),
@@ -179,9 +180,14 @@ impl Call {
             our_number: heads().find_map(|leg| leg.our_number().cloned()),
             external: heads().find_map(|leg| leg.external().cloned()),
             user_sids: self.user_sids(),
-            started_at: self.legs.iter().filter_map(Leg::started_at).min(),
-            answered_at: self.talking_legs().filter_map(answered_at).min(),
-            ended_at: latest_end.filter(|_| self.phase() == Phase::Ended),
+            started_at: self
+                .legs
+                .iter()
+                .map(Leg::start)
+                .min()
+                .unwrap_or(Timestamp::MIN),
+            answered_at,
+            ended_at: ended_at.filter(|_| self.phase() == Phase::Ended),
             billable: self.billable(),
             duration: root.and_then(Leg::duration),
             forwarded_from: heads().find_map(|leg| leg.forwarded_from().cloned()),

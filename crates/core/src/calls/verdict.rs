@@ -94,7 +94,7 @@ impl Leg {
 
     /// From when to when somebody talked.
     ///
-    /// `OpenPhone`'s duration is the length of the whole call, ringing and voicemail included, so only the times of
+    /// OpenPhone's duration is the length of the whole call, ringing and voicemail included, so only the times of
     /// answer and end count there. Twilio's is the time talked, and its callbacks carry no time of answer.
     pub fn talk(&self) -> Talk {
         if self.phase() < Phase::Ended {
@@ -113,6 +113,22 @@ impl Leg {
             },
             None => Talk::Unknown,
         }
+    }
+
+    /// When it began: as told, else the time of the first event.
+    pub fn start(&self) -> Timestamp {
+        self.started_at().unwrap_or_else(|| self.first_seen_at())
+    }
+
+    /// When it ended, supposing that it did: as told, else when the talk was over, else the time of the last event.
+    pub fn end(&self) -> Timestamp {
+        let talk_end = match self.talk() {
+            Talk::Done { end, .. } => Some(end),
+            Talk::None | Talk::Unknown | Talk::Running { .. } => None,
+        };
+        self.ended_at()
+            .or(talk_end)
+            .unwrap_or_else(|| self.last_seen_at())
     }
 
     fn talked_from_to(&self) -> Option<(Timestamp, Timestamp)> {

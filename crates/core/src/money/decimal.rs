@@ -117,6 +117,16 @@ impl Quantity {
             .ok_or(Overflow)
     }
 
+    /// So many times as much, as when minutes become seconds.
+    pub fn checked_mul_units(self, units: u32) -> Result<Self, Overflow> {
+        self.0
+            .0
+            .checked_mul(i128::from(units))
+            .filter(within)
+            .map(|product| Self(Fixed(product)))
+            .ok_or(Overflow)
+    }
+
     /// The value as a fraction.
     pub fn to_fraction(self) -> Fraction {
         self.0.to_fraction()
@@ -389,5 +399,8 @@ mod tests {
         let most = Quantity::try_from_units(1_000_000_000_000_000).unwrap();
         assert_eq!(most.checked_add(hour), Err(Overflow));
         assert!(Quantity::try_from_units(i64::MAX).is_err());
+        let minutes: Quantity = "2.5".parse().unwrap();
+        assert_eq!(minutes.checked_mul_units(60), Ok(Quantity::from_units(150)));
+        assert_eq!(most.checked_mul_units(2), Err(Overflow));
     }
 }
