@@ -7,4 +7,7 @@ pub mod metering;
 pub mod money;
 pub mod named;
 pub mod phone;
+pub mod plans;
+pub mod pricing;
+pub mod rating;
 pub mod time;

@@ -1,0 +1,16 @@
+//! Pricing usage: which allowance it uses, what the rest costs, and an explanation of every cent.
+//!
+//! Pure functions over plain data. The caller loads [`Terms`] and the account's [`State`], and stores what comes back.
+
+mod charge;
+mod state;
+mod trace;
+mod usage;
+
+pub use charge::{ChargePart, GrantDraw, PartKind, Rated, TierDelta};
+pub use state::{Grant, State, TierTotal};
+pub use trace::{
+    BandTrace, DestinationTrace, FixedFee, Item, NotChargedReason, TRACE_VERSION, TierTrace,
+    TimeTrace, Trace,
+};
+pub use usage::{ProviderCost, Usage};
