@@ -1,0 +1,6 @@
+//! Properties that hold across modules.
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod order;
