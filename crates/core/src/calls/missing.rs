@@ -130,3 +130,118 @@ fn waited(first: SignedDuration, fetches: u32) -> SignedDuration {
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{CallFact, Direction, Fact, Outcome, ProviderEvent, group};
+    use crate::time::Seconds;
+
+    const RANG_AT: &str = "2026-01-06T15:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn leg(fact: CallFact) -> Leg {
+        let event = ProviderEvent {
+            key: "e".into(),
+            occurred_at: at(RANG_AT),
+            fact: Fact::Call(fact),
+        };
+        Leg::seen(&event).unwrap()
+    }
+
+    fn ringing() -> CallFact {
+        CallFact {
+            direction: Some(Direction::Incoming),
+            started_at: Some(at(RANG_AT)),
+            phase: Some(Phase::Ringing),
+            ..CallFact::new("AC1")
+        }
+    }
+
+    fn call(legs: impl IntoIterator<Item = Leg>) -> Call {
+        group(legs).remove(0)
+    }
+
+    #[test]
+    fn a_call_that_rings_too_long_is_asked_for_ever_more_rarely_and_given_up_after_a_day() {
+        let call = call([leg(ringing())]);
+        let times: Vec<String> = (0..40)
+            .map_while(|fetches| match next_check(&call, fetches)? {
+                Check::Fetch { at, sids } => Some(format!("{} {at}", sids[0])),
+                Check::Sweep { .. } => None,
+            })
+            .collect();
+        let first = [
+            "15:02:00", "15:06:00", "15:14:00", "15:30:00", "16:02:00", "17:02:00",
+        ];
+        assert_eq!(
+            times[..6],
+            first.map(|time| format!("AC1 2026-01-06T{time}Z"))
+        );
+        let sids = vec!["AC1".to_owned()];
+        let last = u32::try_from(times.len()).unwrap();
+        assert_eq!(
+            next_check(&call, last),
+            Some(Check::Sweep {
+                at: at("2026-01-07T15:00:00Z"),
+                sids
+            })
+        );
+    }
+
+    #[test]
+    fn a_swept_call_is_over_and_free_until_the_provider_says_more() {
+        let swept_at = at("2026-01-07T15:00:00Z");
+        let talking = CallFact {
+            answered_at: Some(at("2026-01-06T15:00:10Z")),
+            phase: Some(Phase::InProgress),
+            ..ringing()
+        };
+        for (fact, outcome) in [(ringing(), Outcome::Failed), (talking, Outcome::Answered)] {
+            let swept = call([leg(fact.clone()), Leg::swept("AC1", swept_at)]);
+            assert_eq!((missing(&swept), next_check(&swept, 0)), (vec![], None));
+            let state = swept.state();
+            assert_eq!((state.phase, state.outcome), (Phase::Ended, Some(outcome)));
+            assert_eq!(
+                (state.billable, state.swept_at),
+                (Some(Seconds::ZERO), Some(swept_at))
+            );
+
+            let late = CallFact {
+                answered_at: Some(at("2026-01-06T15:00:10Z")),
+                ended_at: Some(at("2026-01-06T15:01:10Z")),
+                outcome: Some(Outcome::Answered),
+                ..fact
+            };
+            let state = call([leg(late), Leg::swept("AC1", swept_at)]).state();
+            assert_eq!(
+                (state.billable, state.outcome),
+                (Some(Seconds::new(60)), Some(Outcome::Answered))
+            );
+        }
+    }
+
+    #[test]
+    fn a_parent_that_was_never_seen_is_asked_for() {
+        let child = CallFact {
+            parent_sid: Some("CA0".into()),
+            outcome: Some(Outcome::Missed),
+            ..ringing()
+        };
+        let call = call([leg(CallFact {
+            ended_at: Some(at(RANG_AT)),
+            ..child
+        })]);
+        assert_eq!((call.root_sid(), call.phase()), ("CA0", Phase::Ringing));
+        assert_eq!(
+            missing(&call),
+            [Missing {
+                sid: "CA0".into(),
+                what: Unknown::Record
+            }]
+        );
+    }
+}

@@ -294,3 +294,96 @@ fn root_of(sid: &str, parents: &BTreeMap<String, String>) -> String {
     }
     at.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{CallFact, Fact, ProviderEvent};
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-01-06T{time}Z").parse().unwrap()
+    }
+
+    fn leg(sid: &str, ours: &str, started: &str, more: impl FnOnce(&mut CallFact)) -> Leg {
+        let mut fact = CallFact {
+            direction: Some(Direction::Incoming),
+            from: Some(Party::read("+13035550100")),
+            to: Some(Party::read(ours)),
+            started_at: Some(at(started)),
+            ..CallFact::new(sid)
+        };
+        more(&mut fact);
+        let event = ProviderEvent {
+            key: sid.into(),
+            occurred_at: at(started),
+            fact: Fact::Call(fact),
+        };
+        Leg::seen(&event).unwrap()
+    }
+
+    fn grouped(legs: impl IntoIterator<Item = Leg>) -> Vec<Vec<String>> {
+        let sids = |call: &Call| call.legs().iter().map(|leg| leg.sid().to_owned()).collect();
+        group(legs).iter().map(sids).collect()
+    }
+
+    #[test]
+    fn a_call_in_progress_grows_by_the_second() {
+        let leg = leg("AC1", "+12025550101", "15:00:00", |fact| {
+            fact.answered_at = Some(at("15:00:09.5"));
+        });
+        let call = group([leg]).remove(0);
+        let talked = ["15:00:05", "15:00:09.5", "15:00:10.4", "15:01:10"]
+            .map(|now| call.talked_until(at(now)).get());
+        assert_eq!(talked, [0, 0, 0, 60]);
+        assert_eq!((call.billable(), call.phase()), (None, Phase::InProgress));
+    }
+
+    #[test]
+    fn a_caller_is_sent_on_from_the_nearest_call_that_began_before() {
+        let first = |sid: &str, started: &str| {
+            leg(sid, "+12025550101", started, |fact| {
+                fact.forwarded_to = Some(Party::read("+12025550102"));
+            })
+        };
+        let second = |sid: &str, started: &str| leg(sid, "+12025550102", started, |_| {});
+        let calls = grouped([
+            second("B2", "17:00:05"),
+            first("A1", "15:00:00"),
+            second("B1", "15:00:05"),
+            first("A2", "17:00:00"),
+            second("B3", "22:00:00"),
+        ]);
+        // Five hours after the last call to the other number, it is a call of its own.
+        assert_eq!(calls, [vec!["A1", "B1"], vec!["A2", "B2"], vec!["B3"]]);
+    }
+
+    #[test]
+    fn callers_who_cannot_be_told_apart_are_not_taken_for_one() {
+        let anonymous = |sid: &str, ours: &str, started: &str, to: Option<&str>| {
+            leg(sid, ours, started, |fact| {
+                fact.from = Some(Party::Anonymous);
+                fact.forwarded_to = to.map(Party::read);
+            })
+        };
+        let calls = grouped([
+            anonymous("A", "+12025550101", "15:00:00", Some("+12025550102")),
+            anonymous("B", "+12025550102", "15:00:05", None),
+        ]);
+        assert_eq!(calls, [vec!["A"], vec!["B"]]);
+    }
+
+    #[test]
+    fn records_that_name_each_other_in_a_circle_are_one_call() {
+        let of = |sid: &str, parent: &str| {
+            leg(sid, "+12025550101", "15:00:00", |fact| {
+                fact.parent_sid = Some(parent.into());
+            })
+        };
+        let calls = group([of("C", "A"), of("A", "B"), of("B", "C"), of("D", "D")]);
+        let roots: Vec<(&str, usize)> = calls
+            .iter()
+            .map(|call| (call.root_sid(), call.legs().len()))
+            .collect();
+        assert_eq!(roots, [("A", 3), ("D", 1)]);
+    }
+}
