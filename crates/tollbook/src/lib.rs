@@ -4,10 +4,24 @@
 //! public operations.
 
 mod app;
+mod calls;
 mod clock;
+mod customers;
 mod db;
 mod error;
+mod http;
+mod identity;
 mod ids;
+mod invoices;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the pages are filled by handlers that come with the operations"
+    )
+)]
+mod pages;
+mod search;
 
 pub use app::{App, Wake};
 pub use clock::Clock;

@@ -1,0 +1,1 @@
+// What every page needs. Every link and form works without it.

@@ -1,0 +1,345 @@
+# Every word of the pages, in English.
+# A value such as { $count } chooses the plural; amounts, times and names come finished.
+
+## Numbers and times
+number-decimal-mark = .
+number-group-mark = ,
+time-month = { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+}
+time-weekday = { $day ->
+    [1] Monday
+    [2] Tuesday
+    [3] Wednesday
+    [4] Thursday
+    [5] Friday
+    [6] Saturday
+   *[7] Sunday
+}
+time-date = { $month } { $day }
+time-date-with-year = { $month } { $day }, { $year }
+time-stamp = { $date }, { $time }
+time-full = { $weekday }, { $date }, { $time } { $abbreviation } ({ $zone })
+times-in = Times in { $zone }
+never = never
+
+## Frame
+skip = Skip to content
+nav-label = Main
+nav-live = Live
+nav-communications = Communications
+nav-customers = Customers
+nav-invoices = Invoices
+nav-search = Search
+crumbs = Where you are
+close = Close
+print = Print
+csv = CSV
+copied = { $number } copied
+copy-number = Copy number
+toast-offline = No connection. You see what was known last.
+toast-refused = That did not work. Please try again.
+role-platform-admin = Platform administrator
+role-organization-admin = Administrator
+role-organization-member = Member
+account-menu = Account
+account-organization = Organization
+account-switch = Switch
+account-appearance = Appearance
+account-sign-out = Sign out
+scheme-system = System
+scheme-light = Light
+scheme-dark = Dark
+chart-as-table = Show as table
+pager-label = Pages
+pager-first = Newest
+pager-next = Older
+
+## Search and keys
+palette-label = Search customers, numbers, invoices, calls
+palette-placeholder = Name, number, invoice…
+search-title = Search
+search-button = Search
+search-nothing = Nothing found for “{ $query }”.
+search-pages = Pages
+help-title = Keys
+help-palette = Search everything
+help-search = Search this page
+help-rows = Next and previous row
+help-open = Open the row
+help-go = Go to { $page }
+help-help = This list
+
+## Sign-in
+login-title = Sign in
+login-email = Email
+login-password = Password
+login-button = Sign in
+login-help = No account, or the password is lost? Ask an administrator of your organization.
+login-wrong = Email or password is wrong.
+login-too-many = Too many attempts. Wait a minute, then try again.
+login-session-ended = Your session has ended. Sign in to go on.
+login-form-expired = This form was open too long. Please try again.
+
+## Errors
+error-title-unauthorized = Please sign in
+error-title-forbidden = Not allowed
+error-title-not-found = Not found
+error-title-conflict = Somebody was faster
+error-title-too-many = Too many requests
+error-title-invalid = That cannot be done
+error-title-unavailable = Not available right now
+error-title-server = Something broke
+error-advice-unauthorized = The page is there, but only for people who are signed in.
+error-advice-not-found = It may have been removed, or belong to an organization that you do not work in.
+error-advice-wait = Wait a moment, then load the page again.
+error-advice-invalid = Go back, check what you entered, and try again.
+error-advice-server = It has been logged. If it happens again, tell an administrator the request number below.
+error-back = Back to the live page
+error-sign-in = Sign in
+error-request = Request
+
+## People and prices
+party-anonymous = Anonymous caller
+party-withheld = Number withheld
+price-included = Included
+price-pending = Pending
+price-free = Costs nothing
+direction-inbound = Incoming
+direction-outbound = Outgoing
+kind-call = Call
+kind-message = Message
+kind-voicemail = Voicemail
+outcome-ringing = Ringing
+outcome-in-progress = In progress
+outcome-completed = Completed
+outcome-missed = Missed
+outcome-unanswered = No answer
+outcome-voicemail = Voicemail
+outcome-failed = Failed
+outcome-delivered = Delivered
+outcome-received = Received
+outcome-sent = Sent
+standing-subscriber = Subscriber
+standing-expired = Expired
+standing-pay-per-call = Pay per call
+standing-prospect = Prospect
+has-recording = Recorded
+
+## Live
+live-title = Live
+live-refresh = Refresh
+live-ringing = Ringing
+live-ringing-empty = No phone is ringing. A caller’s card appears here the moment one does.
+live-talking = In progress
+live-talking-empty = Nobody is talking right now.
+live-ended = Just ended
+live-ended-all = All communications
+live-ended-empty = No calls yet today.
+live-agents = Team
+live-agents-empty = Nobody has an assigned number yet.
+live-setup-title = Connect your first number
+live-setup-text = Calls appear here as soon as a phone number belongs to this organization. Your administrator does it with one command:
+live-announcement = { $who }. { $notice }
+live-announcement-several = { $who }. { $count ->
+    [one] One customer has this number
+   *[other] { $count } customers have this number
+}
+link-connecting = Connecting
+link-live = Live
+link-reconnecting = Reconnecting
+link-offline = Offline
+alerts-on = Alerts on
+alerts-off = Alerts off
+alerts-hint = Sound and notification when a phone rings
+tile-waiting = Ringing
+tile-talking = Talking
+tile-agents = Team available
+tile-agents-busy = { $count } busy
+tile-answered = Answered today
+tile-missed = Missed today
+tile-wait = Average wait
+tile-handling = Average call
+tile-service = Within { $seconds } s
+tile-none = –
+agent-free = Available
+agent-busy = { $with }
+talk-time = Time
+talk-left = Left
+talk-cost = Cost so far
+talk-open = Open
+talk-card = Caller card
+
+## Notices (word for word)
+notice-subscriber = Subscriber calling - { $hours } hours remaining
+notice-overage = Subscriber calling - hours used up, billed as overage
+notice-pay-per-call = Non-subscriber calling - will be billed
+notice-expired = Subscription expired - switching to per-call
+notice-rate = { $rate } per minute
+
+## Caller card
+card-subscription = Subscription
+card-no-subscription = No subscription
+card-invoices = { $count ->
+    [0] Invoices
+    [one] One open invoice
+   *[other] { $count } open invoices
+}
+card-invoices-none = Nothing is open.
+card-recent = Last calls
+card-recent-none = First call from this customer.
+card-notes = Notes
+card-notes-none = No notes.
+card-open-customer = Open customer
+card-open-call = Open call
+card-add-note = Add note
+card-note = Note
+card-note-save = Save note
+card-several = { $count } customers have this number. Who is calling?
+card-unknown = Nobody with this number is known yet.
+card-withheld = The caller hides their number, so no customer can be found.
+card-new-name = New customer’s name
+card-new-button = Create customer
+card-link = Find customer
+
+## Hours
+hours-left = { $hours } hours left
+hours-of = of { $hours }
+hours-left-of = { $left } of { $included } left
+hours-renew = New hours on { $day }
+
+## Lists
+filter-search = Search
+filter-search-hint = Name, number, words said
+filter-direction = Direction
+filter-outcome = Outcome
+filter-number = Number
+filter-from = From
+filter-to = To
+filter-apply = Apply
+filter-clear = Clear filters
+column-time = Time
+column-kind = Kind
+column-with = With
+column-line = Line
+column-outcome = Outcome
+column-length = Length
+column-cost = Cost
+column-invoice = Invoice
+column-customer = Customer
+column-state = State
+column-period = Period
+column-issued = Issued
+column-due = Due
+column-open = Open
+column-total = Total
+column-standing = Standing
+column-numbers = Numbers
+column-hours = Hours
+column-last-call = Last call
+column-description = Description
+column-quantity = Quantity
+column-price = Price
+column-amount = Amount
+column-billed = Billed
+column-included = Included
+column-rate = Rate
+communications-title = Communications
+communications-tabs = Kinds of communication
+communications-none-match = No communication matches this filter.
+communications-none = No calls, messages or voicemails yet.
+communications-none-hint = They appear here when one of your numbers is used. You see numbers that are assigned to you.
+
+## Call
+call-started = Started
+call-direction = Direction
+call-agent = Answered by
+call-nobody = Nobody
+charge-title = Charge
+charge-pending = Being rated. The charge appears in a moment.
+charge-none = Nothing is charged for this call.
+charge-amount = Charged
+charge-on-invoice = On invoice
+charge-unbilled = Not invoiced yet
+recording-label = Recording, { $length }
+recording-speed = Speed
+recording-download = Download
+recording-none = This call was not recorded.
+transcript-title = Recording and transcript
+transcript-seek = Play from
+transcript-processing = The transcript is being written. It appears here when the provider has finished.
+transcript-absent = There is no transcript of this call.
+timeline-title = What happened
+timeline-none = No events have arrived yet.
+legs-title = Legs
+webhooks-title = Raw webhooks
+webhooks-none = None were received for this call.
+
+## Customers
+customers-title = Customers
+customers-tabs = Kinds of customer
+customers-search-hint = Name or number
+customers-none = No customers yet.
+customers-none-hint = Everybody who calls becomes one by themselves. You only give them a name.
+customers-none-match = No customer matches this search.
+link-whose = Whose number is { $number }?
+link-button = It is theirs
+customer-since = Customer since { $day }
+customer-balance = Balance due
+customer-unbilled = Not invoiced yet
+customer-usage = Time per day in this period
+customer-history = History
+customer-history-all = All of it
+customer-history-none = No calls or messages yet.
+customer-invoices-none = No invoices yet. The first is made when the period ends.
+customer-no-subscription = None. Calls are billed one by one.
+customer-contacts = Contacts
+customer-contacts-none = No contacts yet.
+subscription-price = Price
+subscription-renews = Renews
+subscription-overage = Past the hours
+
+## Invoices
+invoices-title = Invoices
+invoices-tabs = State of invoices
+invoices-search-hint = Number or customer
+invoices-none = No invoices yet.
+invoices-none-hint = They are made by themselves when a customer’s period ends.
+invoices-none-match = No invoice matches this search.
+invoice-draft = Draft
+invoice-open = Open
+invoice-overdue = Overdue
+invoice-paid = Paid
+invoice-void = Void
+invoice-uncollectible = Uncollectible
+invoice-due-on = due { $day }
+invoice-heading = Invoice { $number }
+invoice-heading-draft = Draft for { $customer }
+invoice-preview = Preview. This draft has no number yet and can still change.
+invoice-finalizes = Finalized by itself after
+invoice-finalize = Finalize
+invoice-finalize-confirm = Finalize this invoice? It gets its number and cannot be changed any more.
+invoice-word = Invoice
+invoice-to = Billed to
+invoice-currency = Currency
+invoice-lines = Lines of the invoice
+invoice-no-lines = This draft has no lines yet.
+invoice-subtotal = Subtotal
+invoice-payments = Paid
+invoice-amount-open = Amount due
+invoice-calls-behind = { $count ->
+    [one] 1 call
+   *[other] { $count } calls
+}
+invoice-calls-all = All { $count } calls

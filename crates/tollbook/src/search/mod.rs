@@ -1,0 +1,3 @@
+//! Search over people, numbers, invoices and calls.
+
+pub(crate) mod view;
