@@ -77,16 +77,21 @@ create table calls (
     answered_at timestamptz,
     ended_at timestamptz,
     billable_seconds bigint not null default 0 check (billable_seconds >= 0),
-    -- Everything observed so far, merged; see the call state machine.
-    observed jsonb not null,
-    -- When the provider is to be asked for what has not come.
+    -- Known legs. The state may go back only when a leg is added: the caller was sent on.
+    leg_count integer not null default 1 check (leg_count > 0),
+    -- Set when two conversations turned out to be one; such a row is no call any more and no list shows it.
+    merged_into_id uuid,
+    -- When the provider is to be asked for what has not come, and how often it was.
     check_at timestamptz,
+    fetches integer not null default 0,
+    swept_at timestamptz,
     viewer_ids uuid[] not null default '{}',
     updated_at timestamptz not null default now(),
     primary key (organization_id, id),
     foreign key (organization_id, customer_id) references customers (organization_id, id),
     foreign key (organization_id, mapping_id) references number_mappings (organization_id, id),
-    constraint calls_provider_conversation_sid_key unique (organization_id, provider, conversation_sid),
+    foreign key (organization_id, merged_into_id) references calls (organization_id, id),
+    constraint calls_conversation_sid_key unique (organization_id, integration_id, conversation_sid),
     constraint calls_ended_check check ((state = 'ended') = (ended_at is not null)),
     constraint calls_order_check check (ended_at is null or answered_at is null or ended_at >= answered_at)
 ) with (fillfactor = 70);
@@ -94,7 +99,7 @@ create index calls_started_at_idx on calls (organization_id, started_at desc, id
 create index calls_customer_id_idx on calls (organization_id, customer_id, started_at desc);
 create index calls_phone_number_id_idx on calls (organization_id, phone_number_id, started_at desc);
 create index calls_external_party_idx on calls (organization_id, external_party, started_at desc);
-create index calls_live_idx on calls (organization_id, started_at desc) where state <> 'ended';
+create index calls_live_idx on calls (organization_id, started_at desc) where state <> 'ended' and merged_into_id is null;
 create index calls_check_at_idx on calls (check_at) where check_at is not null;
 comment on table calls is 'One conversation, whatever the number of provider legs or callbacks. Its state only moves forward.';
 
@@ -102,21 +107,27 @@ create table call_legs (
     organization_id uuid not null,
     id uuid not null,
     call_id uuid not null,
-    provider text not null,
+    integration_id uuid not null references integrations (id),
     sid text collate "C" not null,
     parent_sid text collate "C",
-    from_party text not null default '',
-    to_party text not null default '',
+    phase text not null check (phase in ('queued', 'ringing', 'in_progress', 'ended')),
+    external_party text collate "C" not null default '',
+    our_number text not null default '',
     answered_by uuid references users (id),
-    started_at timestamptz not null,
+    started_at timestamptz,
     answered_at timestamptz,
     ended_at timestamptz,
+    -- Everything observed of the provider's record, joined; the columns above are read from it.
+    observed jsonb not null,
     primary key (organization_id, id),
     foreign key (organization_id, call_id) references calls (organization_id, id),
-    constraint call_legs_sid_key unique (organization_id, provider, sid)
-);
+    constraint call_legs_sid_key unique (organization_id, integration_id, sid)
+) with (fillfactor = 70);
 create index call_legs_call_id_idx on call_legs (organization_id, call_id);
-comment on table call_legs is 'A provider''s part of a conversation.';
+create index call_legs_integration_id_sid_idx on call_legs (integration_id, sid);
+create index call_legs_parent_sid_idx on call_legs (integration_id, parent_sid) where parent_sid is not null;
+create index call_legs_external_party_idx on call_legs (organization_id, external_party, started_at);
+comment on table call_legs is 'A provider''s record of a part of a conversation, as the join of everything observed of it.';
 
 create table call_events (
     organization_id uuid not null,
@@ -162,12 +173,13 @@ create table messages (
     customer_id uuid,
     sent_by uuid references users (id),
     occurred_at timestamptz not null,
-    observed_at timestamptz not null,
+    -- Everything observed, joined.
+    observed jsonb not null,
     viewer_ids uuid[] not null default '{}',
     primary key (organization_id, id),
     foreign key (organization_id, customer_id) references customers (organization_id, id),
     foreign key (organization_id, mapping_id) references number_mappings (organization_id, id),
-    constraint messages_provider_sid_key unique (organization_id, provider, sid)
+    constraint messages_sid_key unique (organization_id, integration_id, sid)
 );
 create index messages_occurred_at_idx on messages (organization_id, occurred_at desc, id desc);
 create index messages_customer_id_idx on messages (organization_id, customer_id, occurred_at desc);

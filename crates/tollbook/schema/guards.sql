@@ -87,12 +87,12 @@ end
 $$;
 create or replace trigger guard before insert or update or delete on credit_notes for each row execute function guard_credit_note();
 
--- A call's state only moves forward, and what ended keeps its end.
+-- A call's state only moves forward, unless another leg of it became known.
 create or replace function guard_call() returns trigger language plpgsql as $$
 declare
     rank constant jsonb := '{"queued": 0, "ringing": 1, "in_progress": 2, "ended": 3}';
 begin
-    if (rank -> new.state)::int < (rank -> old.state)::int then
+    if (rank -> new.state)::int < (rank -> old.state)::int and new.leg_count <= old.leg_count then
         raise exception 'a call that is % cannot become %', old.state, new.state using errcode = 'restrict_violation', constraint = 'calls_state_forward';
     end if;
     return new;

@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod ids;
 mod invoices;
+mod metering;
 #[cfg_attr(
     not(test),
     expect(

@@ -3,6 +3,7 @@
 //! There is one way in: [`Db::begin`]. It turns the actor's role into a database role and tells row-level security
 //! the organization, user and customer. Outside such a transaction every query is refused.
 
+pub(crate) mod batch;
 mod listen;
 mod migrate;
 mod settings;

@@ -1,0 +1,174 @@
+//! The first stage: a usage event, its counters and its place in the rating queue, in one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use tollbook_core::ids::{CallId, CustomerId, MappingId, OrganizationId, UsageEventId, UserId};
+
+use super::sql;
+use crate::app::Wake;
+use crate::db::Db;
+use crate::db::batch::{Commit, GroupCommit};
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+
+/// The most events of one transaction.
+const BATCH_MAX: usize = 2_000;
+
+/// A usage event to take in, for an organization that the caller may write for.
+#[derive(Debug, Clone)]
+pub(crate) struct NewUsage {
+    pub(crate) organization: OrganizationId,
+    pub(crate) meter: String,
+    /// In the meter's base unit.
+    pub(crate) quantity: Decimal,
+    pub(crate) occurred_at: Timestamp,
+    /// Without a key nothing is deduplicated.
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) user: Option<UserId>,
+    pub(crate) mapping: Option<MappingId>,
+    pub(crate) customer: Option<CustomerId>,
+    pub(crate) call: Option<CallId>,
+    pub(crate) resource_type: Option<String>,
+    pub(crate) resource_id: Option<String>,
+    pub(crate) metadata: serde_json::Value,
+    /// The event that this one corrects by a difference.
+    pub(crate) corrects: Option<UsageEventId>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Stored now.
+    Stored(UsageEventId),
+    /// Stored before under the same key, with the same content.
+    Duplicate(UsageEventId),
+    /// The key was used before for something else; nothing was stored.
+    Conflict(UsageEventId),
+}
+
+/// An event with what is derived from it before it is stored.
+pub(super) struct Keyed<'a> {
+    pub(super) id: UsageEventId,
+    pub(super) key: String,
+    pub(super) key_digest: [u8; 16],
+    pub(super) request_hash: [u8; 16],
+    pub(super) usage: &'a NewUsage,
+}
+
+impl<'a> Keyed<'a> {
+    fn new(usage: &'a NewUsage) -> Self {
+        let id: UsageEventId = new_id();
+        let key = usage
+            .idempotency_key
+            .clone()
+            .unwrap_or_else(|| format!("id:{id}"));
+        Self {
+            id,
+            key_digest: digest(key.as_bytes()),
+            request_hash: request_hash(usage),
+            key,
+            usage,
+        }
+    }
+}
+
+/// The first 16 bytes of SHA-256: enough to tell keys apart, half as long in the index.
+fn digest(bytes: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(
+        Sha256::digest(bytes)
+            .first_chunk::<16>()
+            .map_or(&[0; 16], |c| c),
+    );
+    short
+}
+
+/// What must be equal for a repeat to be the same request. The time counts only where the client gave one, and the
+/// caller passes the time it was given; a repeat without a time is still the same.
+fn request_hash(usage: &NewUsage) -> [u8; 16] {
+    let content = serde_json::json!([
+        usage.meter,
+        usage.quantity.normalize().to_string(),
+        usage.user,
+        usage.mapping,
+        usage.customer,
+        usage.resource_type,
+        usage.resource_id,
+        usage.metadata,
+        usage.corrects,
+    ]);
+    digest(content.to_string().as_bytes())
+}
+
+/// Stores events, counts them and queues them for rating; answers each, in order. The same key twice in one call is a
+/// duplicate like any other.
+pub(crate) async fn store(tx: &mut PgConnection, usages: &[NewUsage]) -> Result<Vec<Accepted>> {
+    let keyed: Vec<Keyed<'_>> = usages.iter().map(Keyed::new).collect();
+    let mut first: HashMap<(OrganizationId, [u8; 16]), (UsageEventId, [u8; 16])> =
+        HashMap::with_capacity(keyed.len());
+    let mut fresh = Vec::with_capacity(keyed.len());
+    for event in &keyed {
+        let place = (event.usage.organization, event.key_digest);
+        first.entry(place).or_insert_with(|| {
+            fresh.push(event);
+            (event.id, event.request_hash)
+        });
+    }
+    let added = sql::insert(tx, &fresh).await?;
+    if added.len() < fresh.len() {
+        let missing: Vec<&Keyed<'_>> = fresh
+            .iter()
+            .copied()
+            .filter(|e| !added.contains(&e.id))
+            .collect();
+        for original in sql::originals(tx, &missing).await? {
+            first.insert(
+                (original.organization, original.key_digest),
+                (original.id, original.request_hash),
+            );
+        }
+    }
+    keyed
+        .iter()
+        .map(|event| {
+            let (id, hash) = first
+                .get(&(event.usage.organization, event.key_digest))
+                .ok_or_else(|| Error::Internal("a stored usage event is missing".into()))?;
+            Ok(match (*id == event.id, *hash == event.request_hash) {
+                (true, _) if added.contains(&event.id) => Accepted::Stored(*id),
+                (_, true) => Accepted::Duplicate(*id),
+                (_, false) => Accepted::Conflict(*id),
+            })
+        })
+        .collect()
+}
+
+/// Takes in usage of many clients in shared transactions.
+pub(crate) type UsageWriter = GroupCommit<NewUsage, Accepted>;
+
+struct Store {
+    db: Db,
+    wake: Arc<Wake>,
+}
+
+impl Commit<NewUsage> for Store {
+    type Answer = Accepted;
+
+    async fn commit(&self, items: &[NewUsage]) -> Result<Vec<Accepted>> {
+        let mut tx = self.db.begin_ingest().await?;
+        let answers = store(&mut tx, items).await?;
+        tx.commit().await?;
+        self.wake.rating.notify_one();
+        Ok(answers)
+    }
+}
+
+/// Starts the shared writer.
+pub(crate) fn writer(db: Db, wake: Arc<Wake>) -> UsageWriter {
+    GroupCommit::start(Store { db, wake }, BATCH_MAX, 1)
+}

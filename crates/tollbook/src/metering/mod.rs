@@ -1,0 +1,6 @@
+//! Usage: taken in durably and once, counted in the same transaction, queued for rating.
+
+mod accept;
+mod sql;
+
+pub(crate) use accept::{Accepted, NewUsage, UsageWriter, store};

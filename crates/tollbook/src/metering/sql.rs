@@ -1,0 +1,115 @@
+//! Statements on usage events, counters and the rating queue.
+
+use std::collections::HashSet;
+
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use tollbook_core::ids::{OrganizationId, UsageEventId};
+use uuid::Uuid;
+
+use super::accept::Keyed;
+
+/// Inserts events that are not there yet, adds them to the counters and queues them for rating; returns the ids that
+/// were added. One statement: every lock is taken in key order.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    events: &[&Keyed<'_>],
+) -> sqlx::Result<HashSet<UsageEventId>> {
+    let organizations: Vec<Uuid> = events.iter().map(|e| e.usage.organization.uuid()).collect();
+    let ids: Vec<Uuid> = events.iter().map(|e| e.id.uuid()).collect();
+    let meters: Vec<&str> = events.iter().map(|e| e.usage.meter.as_str()).collect();
+    let quantities: Vec<_> = events.iter().map(|e| e.usage.quantity).collect();
+    let occurred: Vec<_> = events
+        .iter()
+        .map(|e| e.usage.occurred_at.to_sqlx())
+        .collect();
+    let keys: Vec<&str> = events.iter().map(|e| e.key.as_str()).collect();
+    let digests: Vec<&[u8]> = events.iter().map(|e| e.key_digest.as_slice()).collect();
+    let hashes: Vec<&[u8]> = events.iter().map(|e| e.request_hash.as_slice()).collect();
+    let users: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|e| e.usage.user.map(Uuid::from))
+        .collect();
+    let mappings: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|e| e.usage.mapping.map(Uuid::from))
+        .collect();
+    let customers: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|e| e.usage.customer.map(Uuid::from))
+        .collect();
+    let calls: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|e| e.usage.call.map(Uuid::from))
+        .collect();
+    let resource_types: Vec<Option<&str>> = events
+        .iter()
+        .map(|e| e.usage.resource_type.as_deref())
+        .collect();
+    let resource_ids: Vec<Option<&str>> = events
+        .iter()
+        .map(|e| e.usage.resource_id.as_deref())
+        .collect();
+    let metadata: Vec<&serde_json::Value> = events.iter().map(|e| &e.usage.metadata).collect();
+    let corrects: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|e| e.usage.corrects.map(Uuid::from))
+        .collect();
+    let added = sqlx::query_file_scalar!(
+        "src/metering/insert.sql",
+        &organizations,
+        &ids,
+        &meters as &[&str],
+        &quantities,
+        &occurred,
+        &keys as &[&str],
+        &digests as &[&[u8]],
+        &hashes as &[&[u8]],
+        &users as &[Option<Uuid>],
+        &mappings as &[Option<Uuid>],
+        &customers as &[Option<Uuid>],
+        &calls as &[Option<Uuid>],
+        &resource_types as &[Option<&str>],
+        &resource_ids as &[Option<&str>],
+        &metadata as &[&serde_json::Value],
+        &corrects as &[Option<Uuid>],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(added.into_iter().map(UsageEventId::from).collect())
+}
+
+/// An event that was stored before under a key.
+pub(super) struct Original {
+    pub(super) organization: OrganizationId,
+    pub(super) id: UsageEventId,
+    pub(super) key_digest: [u8; 16],
+    pub(super) request_hash: [u8; 16],
+}
+
+/// Reads back what holds the keys of `events`. A statement of its own: it sees what committed while the insert waited.
+pub(super) async fn originals(
+    tx: &mut PgConnection,
+    events: &[&Keyed<'_>],
+) -> sqlx::Result<Vec<Original>> {
+    let organizations: Vec<Uuid> = events.iter().map(|e| e.usage.organization.uuid()).collect();
+    let digests: Vec<&[u8]> = events.iter().map(|e| e.key_digest.as_slice()).collect();
+    let rows = sqlx::query!(
+        "select e.organization_id, e.id, e.key_digest, e.request_hash
+         from unnest($1::uuid[], $2::bytea[]) k (organization_id, key_digest)
+         join usage_events e on e.organization_id = k.organization_id and e.key_digest = k.key_digest",
+        &organizations,
+        &digests as &[&[u8]],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Original {
+            organization: row.organization_id.into(),
+            id: row.id.into(),
+            key_digest: row.key_digest.try_into().unwrap_or_default(),
+            request_hash: row.request_hash.try_into().unwrap_or_default(),
+        })
+        .collect())
+}
