@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
-use tollbook_core::ids::{CallId, CustomerId, MappingId, OrganizationId, UsageEventId, UserId};
+use tollbook_core::ids::{CallId, OrganizationId, UsageEventId};
+use tollbook_core::metering::{IdempotencyKey, UsageRequest};
 
 use super::sql;
 use crate::app::Wake;
@@ -23,19 +23,12 @@ const BATCH_MAX: usize = 2_000;
 #[derive(Debug, Clone)]
 pub(crate) struct NewUsage {
     pub(crate) organization: OrganizationId,
-    pub(crate) meter: String,
-    /// In the meter's base unit.
-    pub(crate) quantity: Decimal,
+    pub(crate) request: UsageRequest,
+    /// The time that counts: the request's own, or when it came.
     pub(crate) occurred_at: Timestamp,
     /// Without a key nothing is deduplicated.
-    pub(crate) idempotency_key: Option<String>,
-    pub(crate) user: Option<UserId>,
-    pub(crate) mapping: Option<MappingId>,
-    pub(crate) customer: Option<CustomerId>,
+    pub(crate) key: Option<IdempotencyKey>,
     pub(crate) call: Option<CallId>,
-    pub(crate) resource_type: Option<String>,
-    pub(crate) resource_id: Option<String>,
-    pub(crate) metadata: serde_json::Value,
     /// The event that this one corrects by a difference.
     pub(crate) corrects: Option<UsageEventId>,
 }
@@ -63,46 +56,16 @@ pub(super) struct Keyed<'a> {
 impl<'a> Keyed<'a> {
     fn new(usage: &'a NewUsage) -> Self {
         let id: UsageEventId = new_id();
-        let key = usage
-            .idempotency_key
-            .clone()
-            .unwrap_or_else(|| format!("id:{id}"));
-        Self {
-            id,
-            key_digest: digest(key.as_bytes()),
-            request_hash: request_hash(usage),
-            key,
-            usage,
-        }
+        let key = usage.key.as_ref().map_or_else(|| format!("id:{id}"), ToString::to_string);
+        Self { id, key_digest: digest(key.as_bytes()), request_hash: digest(&usage.request.canonical()), key, usage }
     }
 }
 
 /// The first 16 bytes of SHA-256: enough to tell keys apart, half as long in the index.
 fn digest(bytes: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(
-        Sha256::digest(bytes)
-            .first_chunk::<16>()
-            .map_or(&[0; 16], |c| c),
-    );
+    short.copy_from_slice(Sha256::digest(bytes).first_chunk::<16>().map_or(&[0; 16], |c| c));
     short
-}
-
-/// What must be equal for a repeat to be the same request. The time counts only where the client gave one, and the
-/// caller passes the time it was given; a repeat without a time is still the same.
-fn request_hash(usage: &NewUsage) -> [u8; 16] {
-    let content = serde_json::json!([
-        usage.meter,
-        usage.quantity.normalize().to_string(),
-        usage.user,
-        usage.mapping,
-        usage.customer,
-        usage.resource_type,
-        usage.resource_id,
-        usage.metadata,
-        usage.corrects,
-    ]);
-    digest(content.to_string().as_bytes())
 }
 
 /// Stores events, counts them and queues them for rating; answers each, in order. The same key twice in one call is a

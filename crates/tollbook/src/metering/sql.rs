@@ -17,8 +17,8 @@ pub(super) async fn insert(
 ) -> sqlx::Result<HashSet<UsageEventId>> {
     let organizations: Vec<Uuid> = events.iter().map(|e| e.usage.organization.uuid()).collect();
     let ids: Vec<Uuid> = events.iter().map(|e| e.id.uuid()).collect();
-    let meters: Vec<&str> = events.iter().map(|e| e.usage.meter.as_str()).collect();
-    let quantities: Vec<_> = events.iter().map(|e| e.usage.quantity).collect();
+    let meters: Vec<&str> = events.iter().map(|e| e.usage.request.meter.as_str()).collect();
+    let quantities: Vec<_> = events.iter().map(|e| e.usage.request.quantity.to_decimal()).collect();
     let occurred: Vec<_> = events
         .iter()
         .map(|e| e.usage.occurred_at.to_sqlx())
@@ -28,15 +28,15 @@ pub(super) async fn insert(
     let hashes: Vec<&[u8]> = events.iter().map(|e| e.request_hash.as_slice()).collect();
     let users: Vec<Option<Uuid>> = events
         .iter()
-        .map(|e| e.usage.user.map(Uuid::from))
+        .map(|e| e.usage.request.user.map(Uuid::from))
         .collect();
     let mappings: Vec<Option<Uuid>> = events
         .iter()
-        .map(|e| e.usage.mapping.map(Uuid::from))
+        .map(|e| e.usage.request.mapping.map(Uuid::from))
         .collect();
     let customers: Vec<Option<Uuid>> = events
         .iter()
-        .map(|e| e.usage.customer.map(Uuid::from))
+        .map(|e| e.usage.request.customer.map(Uuid::from))
         .collect();
     let calls: Vec<Option<Uuid>> = events
         .iter()
@@ -44,13 +44,13 @@ pub(super) async fn insert(
         .collect();
     let resource_types: Vec<Option<&str>> = events
         .iter()
-        .map(|e| e.usage.resource_type.as_deref())
+        .map(|e| e.usage.request.resource_type.as_deref())
         .collect();
     let resource_ids: Vec<Option<&str>> = events
         .iter()
-        .map(|e| e.usage.resource_id.as_deref())
+        .map(|e| e.usage.request.resource_id.as_deref())
         .collect();
-    let metadata: Vec<&serde_json::Value> = events.iter().map(|e| &e.usage.metadata).collect();
+    let metadata: Vec<&serde_json::Value> = events.iter().map(|e| &e.usage.request.metadata).collect();
     let corrects: Vec<Option<Uuid>> = events
         .iter()
         .map(|e| e.usage.corrects.map(Uuid::from))

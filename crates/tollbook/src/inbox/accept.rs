@@ -1,0 +1,127 @@
+//! The first stage: a webhook's body, durable before it is answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tollbook_core::calls::Provider;
+use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
+
+use super::sql;
+use crate::app::Wake;
+use crate::db::Db;
+use crate::db::batch::{Commit, GroupCommit};
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+
+/// The most webhooks of one transaction.
+const BATCH_MAX: usize = 500;
+/// Rows of one lane are interpreted one after another.
+const LANES: u8 = 64;
+
+/// A webhook whose signature was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    pub(crate) integration: IntegrationId,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) provider: Provider,
+    /// The provider's key of the event; where it has none, a hash of the body.
+    pub(crate) event_key: String,
+    /// How the signature was checked.
+    pub(crate) verdict: &'static str,
+    pub(crate) headers: serde_json::Value,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Stored now.
+    New,
+    /// Stored before.
+    Duplicate,
+    /// The key came before with another body; nothing was stored.
+    Conflict,
+}
+
+/// A webhook with what is derived from it before it is stored.
+pub(super) struct Prepared<'a> {
+    pub(super) id: InboxId,
+    pub(super) lane: i16,
+    pub(super) body_hash: [u8; 32],
+    pub(super) webhook: &'a Webhook,
+}
+
+/// Takes in webhooks of many clients in shared transactions.
+pub(crate) type InboxWriter = GroupCommit<Webhook, Stored>;
+
+/// Starts the shared writer.
+pub(crate) fn writer(db: Db, wake: Arc<Wake>) -> InboxWriter {
+    GroupCommit::start(Store { db, wake }, BATCH_MAX, 1)
+}
+
+struct Store {
+    db: Db,
+    wake: Arc<Wake>,
+}
+
+impl Commit<Webhook> for Store {
+    type Answer = Stored;
+
+    async fn commit(&self, items: &[Webhook]) -> Result<Vec<Stored>> {
+        let prepared: Vec<Prepared<'_>> = items.iter().map(prepare).collect();
+        let mut first: HashMap<(IntegrationId, &str), (InboxId, [u8; 32])> = HashMap::with_capacity(prepared.len());
+        let mut fresh = Vec::with_capacity(prepared.len());
+        for item in &prepared {
+            first.entry((item.webhook.integration, item.webhook.event_key.as_str())).or_insert_with(|| {
+                fresh.push(item);
+                (item.id, item.body_hash)
+            });
+        }
+        let mut tx = self.db.begin_ingest().await?;
+        let added = sql::insert(&mut tx, &fresh).await?;
+        if added.len() < fresh.len() {
+            let known: Vec<&Prepared<'_>> = fresh.iter().copied().filter(|i| !added.contains(&i.id)).collect();
+            let hashes = sql::body_hashes(&mut tx, &known).await?;
+            for item in known {
+                let place = (item.webhook.integration, item.webhook.event_key.as_str());
+                let hash = hashes
+                    .get(&(item.webhook.integration, item.webhook.event_key.clone()))
+                    .ok_or_else(|| Error::Internal("a stored webhook is missing".into()))?;
+                first.insert(place, (new_id(), *hash));
+            }
+        }
+        tx.commit().await?;
+        self.wake.inbox.notify_one();
+        Ok(prepared
+            .iter()
+            .map(|item| {
+                let (id, hash) = first
+                    .get(&(item.webhook.integration, item.webhook.event_key.as_str()))
+                    .copied()
+                    .unwrap_or((item.id, item.body_hash));
+                match (id == item.id, hash == item.body_hash) {
+                    (true, _) => Stored::New,
+                    (false, true) => Stored::Duplicate,
+                    (false, false) => Stored::Conflict,
+                }
+            })
+            .collect())
+    }
+}
+
+fn prepare(webhook: &Webhook) -> Prepared<'_> {
+    Prepared {
+        id: new_id(),
+        lane: lane(webhook.integration),
+        body_hash: Sha256::digest(&webhook.body).into(),
+        webhook,
+    }
+}
+
+/// One account at a provider is one lane: its calls may turn out to belong together, and set-based interpretation is
+/// fast enough that one worker keeps up with it.
+pub(super) fn lane(integration: IntegrationId) -> i16 {
+    let [.., last] = integration.uuid().into_bytes();
+    i16::from(last % LANES)
+}

@@ -1,0 +1,56 @@
+//! Every kind of job, and what it does.
+
+use serde::{Deserialize, Serialize};
+use tollbook_core::ids::{IntegrationId, JobId};
+
+use crate::app::App;
+use crate::error::Result;
+use crate::{calls, inbox, retention};
+
+/// Something to be done outside a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Job {
+    /// Ask the provider for a call record of which an event never came.
+    FetchCall {
+        /// Whose record it is.
+        integration: IntegrationId,
+        /// The provider's id of it.
+        sid: String,
+    },
+    /// Read the provider's list of numbers, since a webhook named one that is not known.
+    SyncNumbers {
+        /// Whose numbers.
+        integration: IntegrationId,
+    },
+    /// Look after calls of which something is missing.
+    CheckCalls,
+    /// Forget what is past its time, and prepare the inbox for the next months.
+    Retain,
+}
+
+impl Job {
+    /// What recurs: name, job, seconds between.
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 2] =
+        [("check_calls", Self::CheckCalls, 2), ("retain", Self::Retain, 60)];
+
+    /// The name under which it is stored.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::FetchCall { .. } => "fetch_call",
+            Self::SyncNumbers { .. } => "sync_numbers",
+            Self::CheckCalls => "check_calls",
+            Self::Retain => "retain",
+        }
+    }
+
+    /// Does it. `id` is the idempotency key towards a provider.
+    pub(super) async fn run(self, app: &App, _id: JobId) -> Result<()> {
+        match self {
+            Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
+            Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
+            Self::CheckCalls => calls::check_due(app).await,
+            Self::Retain => retention::run(app).await,
+        }
+    }
+}
