@@ -1,7 +1,13 @@
 //! How a quantity becomes an amount: increments, bands of the week, destinations, price models.
 
+mod bands;
 mod calendar;
+mod deck;
 mod increment;
+pub(crate) mod model;
 
+pub(crate) use bands::BandAt;
+pub use bands::Calendar;
 pub use calendar::{BandMode, TimeOfDay, WeekCalendar, WeekRule, Weekday};
+pub use deck::{Deck, DeckEntry, InvalidDeck};
 pub use increment::{Increment, InvalidIncrement};

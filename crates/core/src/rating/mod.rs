@@ -3,12 +3,20 @@
 //! Pure functions over plain data. The caller loads [`Terms`] and the account's [`State`], and stores what comes back.
 
 mod charge;
+mod draw;
+mod explain;
+mod pricer;
+mod rate;
+mod segments;
 mod state;
+mod terms;
 mod trace;
 mod usage;
 
 pub use charge::{ChargePart, GrantDraw, PartKind, Rated, TierDelta};
+pub use rate::{Error, rate};
 pub use state::{Grant, State, TierTotal};
+pub use terms::{Surroundings, Terms};
 pub use trace::{
     BandTrace, DestinationTrace, FixedFee, Item, NotChargedReason, TRACE_VERSION, TierTrace,
     TimeTrace, Trace,

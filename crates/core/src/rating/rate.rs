@@ -1,0 +1,271 @@
+//! The rating of one usage.
+
+use super::charge::{ChargePart, PartKind, Rated};
+use super::draw::{Covered, Drawer};
+use super::pricer::Pricer;
+use super::segments::{Segment, divide};
+use super::state::State;
+use super::terms::{PriceTerms, Terms};
+use super::trace::{FixedFee, Item, NotChargedReason, TimeTrace, Trace};
+use super::usage::Usage;
+use crate::money::{Fraction, Overflow, Price, Quantity};
+use crate::plans::{Key, Rate};
+use crate::pricing::DeckEntry;
+
+/// Why a usage cannot be rated. It stays, visible, until its cause is gone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A correction is a reversal and a new usage, never a negative quantity.
+    #[error("a usage of less than nothing cannot be rated")]
+    Negative,
+    /// No prefix of the deck fits the number, or there is no number.
+    #[error("price deck `{0}` has no price for the destination")]
+    NoDestination(Key),
+    /// An amount or a time is too large.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+}
+
+/// Rates one usage on the terms in force, given what the account has used before.
+///
+/// The account's state is not changed; see [`State::apply`].
+pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error> {
+    if usage.quantity.is_negative() {
+        return Err(Error::Negative);
+    }
+    let Some(price) = terms.price(&usage.meter, usage.direction) else {
+        return Ok(not_charged(terms, None, NotChargedReason::NoPrice));
+    };
+    let key = price.rates.first().map(|rate| rate.key.clone());
+    if usage.quantity.is_zero() {
+        return Ok(not_charged(terms, key, NotChargedReason::NothingUsed));
+    }
+    let destination = price
+        .rates
+        .first()
+        .map_or(Ok(None), |rate| destination(usage, rate))?;
+    let (billed, time) = match billed_time(usage, price, destination)? {
+        Some(time) => (Quantity::from_units(time.billed_seconds), Some(time)),
+        None => (usage.quantity, None),
+    };
+    if billed.is_zero() {
+        return Ok(not_charged(terms, key, NotChargedReason::WithinFreeSeconds));
+    }
+    let segments = divide(usage, billed, time.as_ref(), price, terms.calendar.as_ref())?;
+    let mut drawer = Drawer::new(usage, terms, state)?;
+    let pieces = cover(&segments, price, &mut drawer)?;
+    let mut pricer = Pricer::new(usage, terms, price, state, billed, time);
+    let pending = pricer.is_pending(&pieces);
+    for piece in &pieces {
+        pricer.add(piece, pending)?;
+    }
+    let charged = pieces.iter().any(|piece| piece.covered.is_none());
+    let (mut parts, tier_deltas) = pricer.finish();
+    if charged && !pending {
+        let fee = destination
+            .and_then(|entry| entry.connection_fee)
+            .or(price.connection_fee);
+        add_fees(&mut parts, terms, price, fee)?;
+    }
+    number(&mut parts)?;
+    Ok(Rated {
+        parts,
+        grant_draws: drawer.into_draws(),
+        tier_deltas,
+    })
+}
+
+/// The deck entry of a price by destination.
+pub(super) fn destination<'a>(
+    usage: &Usage,
+    rate: &'a super::terms::RateTerms,
+) -> Result<Option<&'a DeckEntry>, Error> {
+    let (Rate::Deck { deck: name, .. }, Some(deck)) = (&rate.rate, &rate.deck) else {
+        return Ok(None);
+    };
+    let entry = usage
+        .destination
+        .as_ref()
+        .and_then(|number| deck.find(number, usage.occurred_at));
+    entry
+        .map(Some)
+        .ok_or_else(|| Error::NoDestination(name.clone()))
+}
+
+/// Rounds time up to increments, less the free seconds; `None` if the quantity is not time.
+fn billed_time(
+    usage: &Usage,
+    price: &PriceTerms,
+    entry: Option<&DeckEntry>,
+) -> Result<Option<TimeTrace>, Overflow> {
+    if !usage.is_time {
+        return Ok(None);
+    }
+    let used_seconds = u32::try_from(usage.quantity.to_fraction().ceil()).map_err(|_| Overflow)?;
+    let increment = entry
+        .and_then(|entry| entry.increment)
+        .unwrap_or(price.increment);
+    let charged = used_seconds.saturating_sub(price.free_seconds);
+    let billed_seconds = increment.billed(charged).ok_or(Overflow)?;
+    Ok(Some(TimeTrace {
+        used_seconds,
+        free_seconds: price.free_seconds,
+        increment,
+        billed_seconds,
+        from_second: 0,
+    }))
+}
+
+/// A stretch of a usage in one band that one grant covers, or none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    /// Billed units before it.
+    pub(super) from: Quantity,
+    /// Billed units of it.
+    pub(super) quantity: Quantity,
+    /// Index of the calendar's band, if the price has bands.
+    pub(super) band: Option<usize>,
+    /// Index of the price's rate.
+    pub(super) rate: usize,
+    /// The grant.
+    pub(super) covered: Option<Covered>,
+}
+
+/// Cuts segments at the ends of grants, in order of time.
+fn cover(
+    segments: &[Segment],
+    price: &PriceTerms,
+    drawer: &mut Drawer<'_>,
+) -> Result<Vec<Piece>, Overflow> {
+    let mut pieces = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let rate = segment
+            .band
+            .and_then(|band| price.rate_of_band.get(band))
+            .copied()
+            .unwrap_or(0);
+        let draws = price.is_included
+            && price
+                .rates
+                .get(rate)
+                .is_some_and(|rate| rate.draws_on_allowance);
+        let (mut from, mut left) = (segment.from, segment.quantity);
+        while !left.is_zero() {
+            let covered = if draws { drawer.cover(left)? } else { None };
+            let quantity = covered.map_or(left, |covered| covered.quantity);
+            pieces.push(Piece {
+                from,
+                quantity,
+                band: segment.band,
+                rate,
+                covered,
+            });
+            from = from.checked_add(quantity)?;
+            left = left.checked_sub(quantity)?;
+        }
+    }
+    Ok(pieces)
+}
+
+/// Connection fee, minimum and maximum, for a usage of which something is charged.
+fn add_fees(
+    parts: &mut Vec<ChargePart>,
+    terms: &Terms,
+    price: &PriceTerms,
+    connection_fee: Option<Price>,
+) -> Result<(), Overflow> {
+    let key = price.rates.first().map(|rate| rate.key.clone());
+    if let Some(fee) = connection_fee.filter(|fee| *fee != Price::ZERO) {
+        let items = vec![Item::Fixed {
+            fee: FixedFee::Connection,
+            price: fee,
+        }];
+        let mut part = fee_part(
+            terms,
+            key.clone(),
+            PartKind::Connection,
+            fee.to_fraction(),
+            items,
+        );
+        part.unit_price = Some(fee);
+        parts.push(part);
+    }
+    if price.minimum_charge.is_none() && price.maximum_charge.is_none() {
+        return Ok(());
+    }
+    let total = Fraction::sum(parts.iter().filter_map(|part| part.amount))?;
+    let limits = [
+        (
+            price
+                .minimum_charge
+                .filter(|minimum| total < minimum.to_fraction()),
+            PartKind::Minimum,
+            FixedFee::Minimum,
+        ),
+        (
+            price
+                .maximum_charge
+                .filter(|maximum| total > maximum.to_fraction()),
+            PartKind::Maximum,
+            FixedFee::Maximum,
+        ),
+    ];
+    for (limit, kind, fee) in limits {
+        let Some(limit) = limit else { continue };
+        let amount = limit.to_fraction().checked_sub(total)?;
+        let items = vec![
+            Item::Fixed { fee, price: limit },
+            Item::ChargedBefore { amount: total },
+        ];
+        parts.push(fee_part(terms, key.clone(), kind, amount, items));
+    }
+    Ok(())
+}
+
+fn fee_part(
+    terms: &Terms,
+    price_key: Option<Key>,
+    kind: PartKind,
+    amount: Fraction,
+    items: Vec<Item>,
+) -> ChargePart {
+    ChargePart {
+        part: 0,
+        kind,
+        price_key,
+        band: None,
+        quantity: Quantity::ZERO,
+        unit_price: None,
+        divisor: None,
+        amount: Some(amount),
+        currency: terms.currency,
+        grant_id: None,
+        trace: Trace {
+            items,
+            ..Trace::new()
+        },
+    }
+}
+
+fn not_charged(terms: &Terms, price_key: Option<Key>, reason: NotChargedReason) -> Rated {
+    let mut part = fee_part(
+        terms,
+        price_key,
+        PartKind::NotCharged,
+        Fraction::ZERO,
+        Vec::new(),
+    );
+    part.trace.reason = Some(reason);
+    Rated {
+        parts: vec![part],
+        grant_draws: Vec::new(),
+        tier_deltas: Vec::new(),
+    }
+}
+
+fn number(parts: &mut [ChargePart]) -> Result<(), Overflow> {
+    for (index, part) in parts.iter_mut().enumerate() {
+        part.part = u16::try_from(index).map_err(|_| Overflow)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! A plan made ready for rating: keys looked up, calendars prepared, prices as fractions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::calls::Direction;
+use crate::money::{Currency, Fraction, Price};
+use crate::plans::{Allowance, Document, FieldError, InvalidPlan, Key, Rate, UsagePrice};
+use crate::pricing::{BandMode, Calendar, Deck, Increment, WeekCalendar};
+use crate::time::Zone;
+
+/// What a plan document leaves to the organization.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The zone of the subscription.
+    pub zone: Option<Zone>,
+    /// Business hours, for plans without a calendar of their own.
+    pub calendar: Option<WeekCalendar>,
+    /// Price decks by name.
+    pub decks: BTreeMap<Key, Arc<Deck>>,
+}
+
+/// A plan made ready for rating.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub(super) currency: Currency,
+    pub(super) calendar: Option<Calendar>,
+    /// Those with a direction first.
+    pub(super) prices: Vec<PriceTerms>,
+    pub(super) allowances: Vec<Allowance>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct PriceTerms {
+    pub(super) meter: Key,
+    pub(super) direction: Option<Direction>,
+    pub(super) increment: Increment,
+    pub(super) free_seconds: u32,
+    pub(super) connection_fee: Option<Price>,
+    pub(super) minimum_charge: Option<Price>,
+    pub(super) maximum_charge: Option<Price>,
+    pub(super) band_mode: BandMode,
+    /// The rate outside the price's bands, then those of its bands.
+    pub(super) rates: Vec<RateTerms>,
+    /// For each band of the calendar, the index of its rate; empty if the price has no bands.
+    pub(super) rate_of_band: Vec<usize>,
+    /// Whether an allowance includes the meter.
+    pub(super) is_included: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct RateTerms {
+    /// The price's key, with the band if it has its own rate.
+    pub(super) key: Key,
+    pub(super) draws_on_allowance: bool,
+    pub(super) rate: Rate,
+    /// Price of one unit, where it is the same for all.
+    pub(super) unit: Fraction,
+    pub(super) deck: Option<Arc<Deck>>,
+}
+
+impl Terms {
+    /// Prepares a document; the error names each field that refers to something the organization lacks.
+    pub fn new(document: &Document, surroundings: &Surroundings) -> Result<Self, InvalidPlan> {
+        document.validate()?;
+        let zone = surroundings.zone.clone().unwrap_or(Zone::UTC);
+        let calendar = document
+            .calendar
+            .as_ref()
+            .or(surroundings.calendar.as_ref());
+        let calendar = calendar.map(|calendar| Calendar::new(calendar, &zone));
+        let mut errors = Vec::new();
+        let mut prices = Vec::with_capacity(document.prices.len());
+        for (index, price) in document.prices.iter().enumerate() {
+            let mut builder = Builder {
+                path: format!("prices[{index}]"),
+                surroundings,
+                errors: &mut errors,
+            };
+            prices.push(builder.price(price, calendar.as_ref(), &document.allowances));
+        }
+        if !errors.is_empty() {
+            return Err(InvalidPlan(errors));
+        }
+        prices.sort_by_key(|price| price.direction.is_none());
+        Ok(Self {
+            currency: document.currency,
+            calendar,
+            prices,
+            allowances: document.allowances.clone(),
+        })
+    }
+
+    /// Currency of every amount.
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// The price of a meter for a direction, the particular one before the general one.
+    pub(super) fn price(&self, meter: &Key, direction: Option<Direction>) -> Option<&PriceTerms> {
+        let fits = |price: &&PriceTerms| {
+            price.meter == *meter
+                && price
+                    .direction
+                    .is_none_or(|wanted| direction == Some(wanted))
+        };
+        self.prices.iter().find(fits)
+    }
+}
+
+struct Builder<'a> {
+    path: String,
+    surroundings: &'a Surroundings,
+    errors: &'a mut Vec<FieldError>,
+}
+
+impl Builder<'_> {
+    fn complain(&mut self, field: &str, message: String) {
+        self.errors.push(FieldError {
+            field: format!("{}.{field}", self.path),
+            message,
+        });
+    }
+
+    fn price(
+        &mut self,
+        price: &UsagePrice,
+        calendar: Option<&Calendar>,
+        allowances: &[Allowance],
+    ) -> PriceTerms {
+        let mut rates = vec![self.rate("rate.deck.deck", price.key.clone(), &price.rate, true)];
+        let mut rate_of_band = Vec::new();
+        if !price.bands.is_empty() {
+            rate_of_band = vec![0; calendar.map_or(0, |calendar| calendar.names().len())];
+        }
+        for (index, band) in price.bands.iter().enumerate() {
+            let known = calendar
+                .and_then(|calendar| calendar.names().iter().position(|name| *name == band.band));
+            if let Some(slot) = known.and_then(|known| rate_of_band.get_mut(known)) {
+                *slot = rates.len();
+            } else {
+                self.complain(
+                    &format!("bands[{index}].band"),
+                    format!("the calendar has no band `{}`", band.band),
+                );
+            }
+            let key = price.key.in_band(&band.band);
+            let field = format!("bands[{index}].rate.deck.deck");
+            rates.push(self.rate(&field, key, &band.rate, band.draws_on_allowance));
+        }
+        PriceTerms {
+            meter: price.meter.clone(),
+            direction: price.direction,
+            increment: price.increment,
+            free_seconds: price.free_seconds,
+            connection_fee: price.connection_fee.filter(|fee| *fee != Price::ZERO),
+            minimum_charge: price
+                .minimum_charge
+                .filter(|minimum| *minimum != Price::ZERO),
+            maximum_charge: price.maximum_charge,
+            band_mode: price.band_mode,
+            rates,
+            rate_of_band,
+            is_included: allowances
+                .iter()
+                .any(|allowance| allowance.meters.contains(&price.meter)),
+        }
+    }
+
+    fn rate(
+        &mut self,
+        deck_field: &str,
+        key: Key,
+        rate: &Rate,
+        draws_on_allowance: bool,
+    ) -> RateTerms {
+        let mut deck = None;
+        let mut unit = Fraction::ZERO;
+        if let Rate::PerUnit { price, per } = rate {
+            match price.to_fraction().checked_div(per.to_fraction()) {
+                Ok(quotient) => unit = quotient,
+                Err(error) => self.complain("rate.per_unit.price", error.to_string()),
+            }
+        }
+        if let Rate::Deck { deck: name, .. } = rate {
+            deck = self.surroundings.decks.get(name).cloned();
+            if deck.is_none() {
+                self.complain(deck_field, format!("there is no price deck `{name}`"));
+            }
+        }
+        RateTerms {
+            key,
+            draws_on_allowance,
+            rate: rate.clone(),
+            unit,
+            deck,
+        }
+    }
+}
