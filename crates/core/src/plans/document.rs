@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 use crate::calls::Direction;
+use crate::metering::MeterCode;
 use crate::money::{Currency, Price, Quantity};
 use crate::pricing::{BandMode, Increment, WeekCalendar};
 
@@ -87,7 +88,7 @@ pub struct UsagePrice {
     /// Stable name, under which tier totals and invoice lines are kept.
     pub key: Key,
     /// Code of the meter, such as `CALL_DURATION_SECONDS`.
-    pub meter: Key,
+    pub meter: MeterCode,
     /// Only for inbound or only for outbound usage; a price with a direction goes before one without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -256,7 +257,7 @@ pub struct Allowance {
     /// Stable name, under which grants are kept.
     pub key: Key,
     /// Codes of the meters that share it, all with the same base unit.
-    pub meters: Vec<Key>,
+    pub meters: Vec<MeterCode>,
     /// Granted in base units each time.
     pub quantity: Quantity,
     /// How often it is granted.

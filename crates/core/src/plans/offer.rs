@@ -10,6 +10,7 @@ use super::document::{Allowance, Document, GrantCycle, Kind, Proration, Rate, Us
 use super::key::Key;
 use super::validate::{Errors, FieldError, InvalidPlan};
 use crate::calls::Direction;
+use crate::metering::{BuiltInMeter, MeterCode};
 use crate::money::{Currency, Price, Quantity};
 use crate::pricing::{BandMode, Increment};
 
@@ -167,7 +168,7 @@ impl ShortForm {
             };
             document.prices.push(simple_price(
                 key("minutes")?,
-                key("CALL_DURATION_SECONDS")?,
+                BuiltInMeter::CallDurationSeconds.code(),
                 rate,
                 Increment::MINUTE,
             ));
@@ -179,7 +180,7 @@ impl ShortForm {
             };
             document.prices.push(simple_price(
                 key("sms")?,
-                key("SMS_SENT")?,
+                BuiltInMeter::SmsSent.code(),
                 rate,
                 Increment::SINGLE,
             ));
@@ -187,15 +188,17 @@ impl ShortForm {
         if let Some(seconds) = included_seconds(self.included_minutes)? {
             document.allowances.push(included(
                 key("minutes")?,
-                key("CALL_DURATION_SECONDS")?,
+                BuiltInMeter::CallDurationSeconds.code(),
                 seconds,
             ));
         }
         if self.included_sms > 0 {
             let messages = Quantity::from_units(self.included_sms);
-            document
-                .allowances
-                .push(included(key("sms")?, key("SMS_SENT")?, messages));
+            document.allowances.push(included(
+                key("sms")?,
+                BuiltInMeter::SmsSent.code(),
+                messages,
+            ));
         }
         Ok(document)
     }
@@ -211,7 +214,7 @@ fn included_seconds(minutes: u32) -> Result<Option<Quantity>, InvalidPlan> {
         .map_err(|error| invalid("includedMinutes", error.to_string()))
 }
 
-fn simple_price(key: Key, meter: Key, rate: Rate, increment: Increment) -> UsagePrice {
+fn simple_price(key: Key, meter: MeterCode, rate: Rate, increment: Increment) -> UsagePrice {
     UsagePrice {
         key,
         meter,
@@ -227,7 +230,7 @@ fn simple_price(key: Key, meter: Key, rate: Rate, increment: Increment) -> Usage
     }
 }
 
-fn included(key: Key, meter: Key, quantity: Quantity) -> Allowance {
+fn included(key: Key, meter: MeterCode, quantity: Quantity) -> Allowance {
     Allowance {
         key,
         meters: vec![meter],

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calls::Direction;
+use crate::metering::MeterCode;
 use crate::money::{Currency, Fraction, Price};
 use crate::plans::{Allowance, Document, FieldError, InvalidPlan, Key, Rate, UsagePrice};
 use crate::pricing::{BandMode, Calendar, Deck, Increment, WeekCalendar};
@@ -32,7 +33,7 @@ pub struct Terms {
 
 #[derive(Debug, Clone)]
 pub(super) struct PriceTerms {
-    pub(super) meter: Key,
+    pub(super) meter: MeterCode,
     pub(super) direction: Option<Direction>,
     pub(super) increment: Increment,
     pub(super) free_seconds: u32,
@@ -97,7 +98,11 @@ impl Terms {
     }
 
     /// The price of a meter for a direction, the particular one before the general one.
-    pub(super) fn price(&self, meter: &Key, direction: Option<Direction>) -> Option<&PriceTerms> {
+    pub(super) fn price(
+        &self,
+        meter: &MeterCode,
+        direction: Option<Direction>,
+    ) -> Option<&PriceTerms> {
         let fits = |price: &&PriceTerms| {
             price.meter == *meter
                 && price

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::calls::Direction;
 use crate::ids::UsageEventId;
+use crate::metering::MeterCode;
 use crate::money::{Price, Quantity};
 use crate::phone::E164;
-use crate::plans::Key;
 
 /// One usage event, as rating sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Usage {
     /// The event.
     pub id: UsageEventId,
     /// Code of its meter.
-    pub meter: Key,
+    pub meter: MeterCode,
     /// In the meter's base unit; a begun second of time counts whole.
     pub quantity: Quantity,
     /// When it happened; for time, when the first second began (the call was answered).
