@@ -1,3 +1,34 @@
-//! Developer tasks.
+//! Developer tasks: `cargo xtask <task>`. One file per task.
+#![expect(
+    clippy::print_stdout,
+    reason = "tasks talk to the person who runs them"
+)]
 
-fn main() {}
+mod e2e;
+mod prepare;
+mod tidy;
+mod workspace;
+
+use std::env;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  tidy              check the rules that neither the compiler nor clippy knows
+  prepare           refresh crates/tollbook/.sqlx from the migrations and the queries
+  prepare --check   fail if crates/tollbook/.sqlx is not fresh
+  e2e [pattern…]    run the browser tests against a debug build";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["prepare"] => prepare::run(prepare::Mode::Write),
+        ["prepare", "--check"] => prepare::run(prepare::Mode::Check),
+        ["e2e", patterns @ ..] => e2e::run(patterns),
+        _ => bail!("{USAGE}"),
+    }
+}
