@@ -3,11 +3,14 @@
 pub mod actor;
 pub mod calls;
 pub mod ids;
+pub mod ledger;
 pub mod metering;
 pub mod money;
 pub mod named;
+pub mod payer;
 pub mod phone;
 pub mod plans;
 pub mod pricing;
 pub mod rating;
+pub mod subscriptions;
 pub mod time;

@@ -22,7 +22,7 @@ pub struct Target {
     pub meter: MeterCode,
     /// The total, in the meter's base unit.
     pub quantity: Quantity,
-    /// When it was used; for a call, its start.
+    /// When it was used; for a call, its start, and for the time talked, the answer.
     pub occurred_at: Timestamp,
 }
 

@@ -8,8 +8,8 @@ use super::meter::BuiltInMeter;
 use crate::calls::{CallState, Direction, MessageState, Phase, Provider};
 use crate::money::Quantity;
 
-/// The usage of a call: nothing until it has ended; then one call, and the time talked once that is known. All of it
-/// belongs to the time at which the call began, in whichever month or period it ends.
+/// The usage of a call: nothing until it has ended; then one call, and the time talked once that is known. The call
+/// belongs to the time at which it began, the time talked to the answer, from which it is priced second by second.
 pub fn call_usage(provider: Provider, call: &CallState) -> Vec<Target> {
     let (Phase::Ended, Some(direction)) = (call.phase, call.direction) else {
         return Vec::new();
@@ -19,13 +19,14 @@ pub fn call_usage(provider: Provider, call: &CallState) -> Vec<Target> {
         Direction::Incoming => ("received", BuiltInMeter::CallReceived),
         Direction::Outgoing => ("made", BuiltInMeter::CallMade),
     };
+    let talk_began_at = call.answered_at.unwrap_or(call.started_at);
     let seconds = call.billable.map(|seconds| {
         let quantity = Quantity::from_units(seconds.get());
         target(
             key("seconds"),
             BuiltInMeter::CallDurationSeconds,
             quantity,
-            call.started_at,
+            talk_began_at,
         )
     });
     let call = target(key(what), meter, Quantity::from_units(1), call.started_at);
@@ -137,9 +138,11 @@ mod tests {
             shown(&both)[1],
             "openphone:call:AC1:seconds CALL_DURATION_SECONDS 61"
         );
-        assert!(
-            both.iter()
-                .all(|target| target.occurred_at == at("2026-01-31T23:59:50Z"))
+        // The call of January, and the time talked of February.
+        let times: Vec<_> = both.iter().map(|target| target.occurred_at).collect();
+        assert_eq!(
+            times,
+            [at("2026-01-31T23:59:50Z"), at("2026-02-01T00:00:04Z")]
         );
         fact.talked = Some(Seconds::new(59));
         assert_eq!(usage(&fact)[1].quantity, Quantity::from_units(59));

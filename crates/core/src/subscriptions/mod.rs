@@ -1,0 +1,9 @@
+//! A customer's contract in time: billing periods, terms segments, and exact shares of a period.
+
+mod periods;
+mod proration;
+mod segments;
+
+pub use periods::{BillingPeriod, InvalidSchedule, Schedule};
+pub use proration::{Share, share};
+pub use segments::{Segment, within};
