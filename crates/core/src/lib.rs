@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod calls;
 pub mod ids;
+pub mod invoices;
 pub mod ledger;
 pub mod metering;
 pub mod money;

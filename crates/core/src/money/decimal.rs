@@ -45,6 +45,30 @@ pub struct Price(Fixed);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Quantity(Fixed);
 
+/// A part of a hundred, exact to twelve fractional digits: tax rates, mark-ups, discounts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Percent(Fixed);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(Fixed(0));
+
+    /// Whether this is below zero.
+    pub fn is_negative(self) -> bool {
+        self.0.0 < 0
+    }
+
+    /// The value as a fraction of one: 20 percent is one fifth.
+    pub fn to_fraction(self) -> Result<Fraction, Overflow> {
+        self.0.to_fraction().checked_mul(Fraction::new(1, 100)?)
+    }
+
+    /// The value for a database `numeric` column.
+    pub fn to_decimal(self) -> Decimal {
+        self.0.to_decimal()
+    }
+}
+
 impl Price {
     /// Nothing to pay.
     pub const ZERO: Self = Self(Fixed(0));
@@ -246,7 +270,7 @@ impl Serialize for Fixed {
     }
 }
 
-/// `Price` and `Quantity` read and write alike; only arithmetic tells them apart.
+/// `Percent`, `Price` and `Quantity` read and write alike; only arithmetic tells them apart.
 macro_rules! exact_decimal {
     ($name:ident) => {
         impl FromStr for $name {
@@ -292,6 +316,7 @@ macro_rules! exact_decimal {
     };
 }
 
+exact_decimal!(Percent);
 exact_decimal!(Price);
 exact_decimal!(Quantity);
 

@@ -11,7 +11,7 @@ mod rounding;
 mod split;
 
 pub use currency::Currency;
-pub use decimal::{DecimalError, FRACTIONAL_DIGITS_MAX, Price, Quantity};
+pub use decimal::{DecimalError, FRACTIONAL_DIGITS_MAX, Percent, Price, Quantity};
 pub use fraction::{Fraction, Overflow};
 pub use minor::{Money, MoneyError};
 pub use rounding::{Rounded, Rounding, round_to_minor};

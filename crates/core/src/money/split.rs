@@ -8,10 +8,7 @@ use super::minor::Money;
 /// Why a split is impossible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SplitError {
-    /// A weight is below zero.
-    #[error("a share cannot be negative")]
-    NegativeWeight,
-    /// All weights are zero, yet there is something to split.
+    /// The weights do not come to more than zero, yet there is something to split.
     #[error("there is nothing to split the amount over")]
     NoWeight,
     /// The exact shares do not fit.
@@ -21,47 +18,54 @@ pub enum SplitError {
 
 /// Splits an amount in proportion to the weights; the parts sum to exactly the amount.
 ///
-/// Each part is its exact share rounded towards zero; the minor units that are left go to the parts
-/// with the largest remainders, the later one first among equals, so the last absorbs an odd cent.
+/// Each part is its exact share rounded down; the minor units that are left go to the parts with the largest
+/// remainders, the later one first among equals, so the last absorbs an odd cent. A weight may be below zero, as a
+/// discount is among the lines of an invoice, as long as all together are above it. No part is further from zero
+/// than its weight in minor units if the amount is not larger than all weights together.
 pub fn split_largest_remainder(
     amount: Money,
     weights: &[Fraction],
 ) -> Result<Vec<Money>, SplitError> {
-    if weights.iter().any(|weight| weight.is_negative()) {
-        return Err(SplitError::NegativeWeight);
-    }
     let total = Fraction::sum(weights.iter().copied())?;
-    if total.is_zero() {
-        if amount.is_zero() {
-            return Ok(vec![amount; weights.len()]);
-        }
+    if total.is_zero() && amount.is_zero() {
+        return Ok(vec![amount; weights.len()]);
+    }
+    if total <= Fraction::ZERO {
         return Err(SplitError::NoWeight);
     }
-    let whole = i128::from(amount.minor());
+    // A negative amount is split as its opposite, so that both come out alike.
+    let whole = i128::from(amount.minor()).abs();
+    let sign = i128::from(amount.minor().signum());
     let mut parts = Vec::with_capacity(weights.len());
     let mut remainders = Vec::with_capacity(weights.len());
     for (index, weight) in weights.iter().enumerate() {
-        let share = Fraction::new(whole.abs(), 1)?.checked_mul(weight.checked_div(total)?)?;
+        let share = Fraction::new(whole, 1)?.checked_mul(weight.checked_div(total)?)?;
         let below = share.floor();
         parts.push(below);
         remainders.push((share.checked_sub(Fraction::new(below, 1)?)?, index));
     }
-    let given: i128 = parts.iter().sum();
-    let left = usize::try_from(whole.abs().saturating_sub(given)).map_err(|_| Overflow)?;
+    let given = parts
+        .iter()
+        .try_fold(0_i128, |sum, part| sum.checked_add(*part))
+        .ok_or(Overflow)?;
+    let left = whole
+        .checked_sub(given)
+        .and_then(|left| usize::try_from(left).ok())
+        .ok_or(Overflow)?;
     remainders.sort_unstable_by(|left, right| right.cmp(left));
     for (_, index) in remainders.iter().take(left) {
         if let Some(part) = parts.get_mut(*index) {
-            *part = part.saturating_add(1);
+            *part = part.checked_add(1).ok_or(Overflow)?;
         }
     }
-    let sign = whole.signum();
-    parts
-        .into_iter()
-        .map(|part| {
-            let minor = i64::try_from(part.saturating_mul(sign)).map_err(|_| Overflow)?;
-            Ok(Money::from_minor(minor, amount.currency()))
-        })
-        .collect()
+    let money = |part: i128| {
+        let minor = part
+            .checked_mul(sign)
+            .and_then(|minor| i64::try_from(minor).ok())
+            .ok_or(Overflow)?;
+        Ok(Money::from_minor(minor, amount.currency()))
+    };
+    parts.into_iter().map(money).collect()
 }
 
 #[cfg(test)]
@@ -92,6 +96,14 @@ mod tests {
     }
 
     #[test]
+    fn a_discount_among_the_weights_gets_its_share() {
+        assert_eq!(split(90, &[100, 20, -30]), [100, 20, -30]);
+        assert_eq!(split(45, &[100, 20, -30]), [50, 10, -15]);
+        // Exact shares 1.11, 0.22 and −0.33 cents: rounded down 1, 0, −1, and the cent goes to the −0.33.
+        assert_eq!(split(1, &[100, 20, -30]), [1, 0, 0]);
+    }
+
+    #[test]
     fn impossible_splits_are_refused() {
         let amount = Money::from_minor(1, Currency::USD);
         assert_eq!(
@@ -104,7 +116,7 @@ mod tests {
         );
         assert_eq!(
             split_largest_remainder(amount, &[Fraction::from_whole(-1)]),
-            Err(SplitError::NegativeWeight)
+            Err(SplitError::NoWeight)
         );
     }
 }

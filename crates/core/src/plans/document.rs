@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::key::Key;
 use crate::calls::Direction;
 use crate::metering::MeterCode;
-use crate::money::{Currency, Price, Quantity};
+use crate::money::{Currency, Percent, Price, Quantity};
 use crate::pricing::{BandMode, Increment, WeekCalendar};
 
 /// A plan as it is published: what is charged, how often, and what is included.
@@ -206,7 +206,7 @@ pub enum Rate {
     CostPlus {
         /// Mark-up in percent; 20 adds a fifth.
         #[serde(default)]
-        percent: Price,
+        percent: Percent,
         /// Added once per usage.
         #[serde(default)]
         fixed: Price,

@@ -225,7 +225,9 @@ fn check_rate(rate: &Rate, path: &str, errors: &mut Errors) {
         }
         Rate::Flat { price } => errors.refuse_negative(format!("{path}.flat.price"), Some(*price)),
         Rate::CostPlus { percent, fixed } => {
-            errors.refuse_negative(format!("{path}.cost_plus.percent"), Some(*percent));
+            if percent.is_negative() {
+                errors.add(format!("{path}.cost_plus.percent"), "must not be negative");
+            }
             errors.refuse_negative(format!("{path}.cost_plus.fixed"), Some(*fixed));
         }
         Rate::Deck { deck: _, per } => errors.require_positive(format!("{path}.deck.per"), *per),

@@ -152,11 +152,7 @@ fn item_amount(item: &Item, cost: ProviderCost) -> Result<Option<Fraction>, Over
                 return Ok(None);
             };
             let share = quantity.to_fraction().checked_div(of.to_fraction())?;
-            let hundred = Fraction::from_whole(100);
-            let factor = percent
-                .to_fraction()
-                .checked_add(hundred)?
-                .checked_div(hundred)?;
+            let factor = percent.to_fraction()?.checked_add(Fraction::ONE)?;
             cost.to_fraction().checked_mul(share)?.checked_mul(factor)?
         }
     };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Fraction, Price, Quantity};
+use crate::money::{Fraction, Percent, Price, Quantity};
 use crate::plans::Key;
 use crate::pricing::{BandMode, Increment};
 use crate::time::Zone;
@@ -159,7 +159,7 @@ pub enum Item {
         /// All of the usage.
         of: Quantity,
         /// Mark-up in percent.
-        percent: Price,
+        percent: Percent,
     },
     /// What the usage's other parts come to, taken off.
     ChargedBefore {
