@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask <task>`. One file per task.
 #![expect(
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "tasks talk to the person who runs them"
 )]
@@ -9,7 +10,7 @@ mod prepare;
 mod tidy;
 mod workspace;
 
-use std::env;
+use std::{env, process::ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -21,10 +22,19 @@ usage: cargo xtask <task>
   prepare --check   fail if crates/tollbook/.sqlx is not fresh
   e2e [pattern…]    run the browser tests against a debug build";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(prepare::Mode::Write),
         ["prepare", "--check"] => prepare::run(prepare::Mode::Check),

@@ -11,11 +11,12 @@ use serde_json::Value;
 
 /// The folder of the workspace.
 pub(crate) fn root() -> Result<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(own
+    // Asked for at run time: worktrees may share a build folder.
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").context("start this with `cargo xtask`")?;
+    let root = Path::new(&own)
         .parent()
-        .context("`xtask` lies in the workspace")?
-        .to_path_buf())
+        .context("`xtask` lies in the workspace")?;
+    Ok(root.to_path_buf())
 }
 
 /// What `cargo metadata` says about the members.
