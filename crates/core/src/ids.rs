@@ -125,6 +125,8 @@ ids! {
     PaymentId,
     /// Prepaid credit.
     WalletId,
+    /// A change of a wallet.
+    WalletMovementId,
     /// An account of the ledger.
     LedgerAccountId,
     /// A balanced posting.

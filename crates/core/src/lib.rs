@@ -15,3 +15,4 @@ pub mod pricing;
 pub mod rating;
 pub mod subscriptions;
 pub mod time;
+pub mod wallets;

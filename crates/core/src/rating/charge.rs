@@ -21,6 +21,8 @@ named! {
         Minimum = "minimum",
         /// What exceeds the maximum charge, below zero.
         Maximum = "maximum",
+        /// The base fee of a billing period, or a share of it.
+        Fee = "fee",
         /// Nothing to charge: not answered, within the free seconds, or without a price.
         NotCharged = "not_charged",
     }
@@ -33,7 +35,7 @@ pub struct ChargePart {
     pub part: u16,
     /// What it is for.
     pub kind: PartKind,
-    /// The price, with its band if the price is one of a band; `None` if the plan has no price for the meter.
+    /// The price, with its band if the price is one of a band; `None` for the base fee and for a meter without a price.
     pub price_key: Option<Key>,
     /// The band of the calendar, if the price has bands.
     pub band: Option<Key>,
@@ -56,7 +58,7 @@ pub struct ChargePart {
 impl ChargePart {
     /// Parts with the same group stand on one invoice line: same price, band and kind.
     pub fn line_group(&self) -> String {
-        let price = self.price_key.as_ref().map_or("none", Key::as_str);
+        let price = self.price_key.as_ref().map_or("base", Key::as_str);
         format!("{price}/{}", self.kind)
     }
 }

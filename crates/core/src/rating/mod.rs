@@ -5,6 +5,9 @@
 mod charge;
 mod draw;
 mod explain;
+mod fee;
+mod grants;
+mod order;
 mod pricer;
 mod rate;
 mod segments;
@@ -14,6 +17,8 @@ mod trace;
 mod usage;
 
 pub use charge::{ChargePart, GrantDraw, PartKind, Rated, TierDelta};
+pub use grants::{DueGrant, Forfeit, GrantError, due_grants, forfeits};
+pub use order::{order_matters, rate_in_order, sort_canonically};
 pub use rate::{Error, rate};
 pub use state::{Grant, State, TierTotal};
 pub use terms::{Surroundings, Terms};

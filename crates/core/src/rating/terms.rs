@@ -25,6 +25,7 @@ pub struct Surroundings {
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub(super) currency: Currency,
+    pub(super) base_fee: Price,
     pub(super) calendar: Option<Calendar>,
     /// Those with a direction first.
     pub(super) prices: Vec<PriceTerms>,
@@ -86,6 +87,7 @@ impl Terms {
         prices.sort_by_key(|price| price.direction.is_none());
         Ok(Self {
             currency: document.currency,
+            base_fee: document.base_fee,
             calendar,
             prices,
             allowances: document.allowances.clone(),
@@ -95,6 +97,15 @@ impl Terms {
     /// Currency of every amount.
     pub fn currency(&self) -> Currency {
         self.currency
+    }
+
+    /// Whether a longer usage never costs less than a shorter one: true but for volume prices.
+    pub(crate) fn cost_never_falls(&self) -> bool {
+        let falls = |rate: &RateTerms| matches!(rate.rate, Rate::Volume { .. });
+        !self
+            .prices
+            .iter()
+            .any(|price| price.rates.iter().any(falls))
     }
 
     /// The price of a meter for a direction, the particular one before the general one.

@@ -1,9 +1,11 @@
 //! A customer's contract in time: billing periods, terms segments, and exact shares of a period.
 
+mod lifecycle;
 mod periods;
 mod proration;
 mod segments;
 
+pub use lifecycle::{Event, IllegalTransition, State, transition};
 pub use periods::{BillingPeriod, InvalidSchedule, Schedule};
 pub use proration::{Share, share};
 pub use segments::{Segment, within};

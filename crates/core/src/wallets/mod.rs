@@ -1,0 +1,7 @@
+//! Prepaid credit: what is in a wallet, what is reserved, and how long a call may last on what is left.
+
+mod balance;
+mod limit;
+
+pub use balance::{Draw, Drawn, Lot, Reservation, Wallet};
+pub use limit::{CALL_SECONDS_MAX, longest_call};
