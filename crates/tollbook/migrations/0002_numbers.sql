@@ -74,6 +74,7 @@ create table assignments (
     constraint assignments_period_check check (ends_at is null or ends_at >= starts_at)
 );
 create unique index assignments_live_key on assignments (organization_id, phone_number_id, user_id) where ends_at is null;
+create index assignments_phone_number_id_idx on assignments (organization_id, phone_number_id, starts_at);
 create index assignments_user_id_idx on assignments (organization_id, user_id) where ends_at is null;
 comment on table assignments is 'A user''s right to use a number, dated.';
 
@@ -100,6 +101,8 @@ create table customers (
     account_payer text not null default 'customer' check (account_payer = 'customer'),
     kind text not null default 'customer' check (kind in ('customer', 'prospect')),
     name text not null default '',
+    -- What lists are sorted by: the nameless come last. A column, since `lower` may not reach an index under row-level security.
+    sort_name text collate "C" not null generated always as (case name when '' then U&'\+10FFFF' else lower(name) end) stored,
     email text,
     user_id uuid references users (id),
     zone text,
@@ -118,7 +121,8 @@ create table customers (
 );
 create unique index customers_external_key_key on customers (organization_id, external_key) where external_key is not null;
 create index customers_account_id_idx on customers (organization_id, account_id);
-create index customers_name_idx on customers (organization_id, lower(name) collate "C", id);
+create index customers_sort_name_idx on customers (organization_id, sort_name, id);
+create index customers_kind_idx on customers (organization_id, kind, sort_name, id);
 comment on table customers is 'Who pays an organization. An unknown caller becomes a prospect, never a lost call.';
 
 create table contacts (

@@ -111,34 +111,29 @@ end
 $$;
 create or replace trigger guard before update on number_mappings for each row execute function guard_mapping();
 
--- Who holds a number now, and who may use it, as data on the row (policies contain no subqueries).
-create or replace function keep_number_holder() returns trigger language plpgsql security definer set search_path = public as $$
-begin
-    update phone_numbers p set organization_id = m.organization_id
-        from (select n.id, (select m.organization_id from number_mappings m where m.phone_number_id = n.id and m.ends_at is null) as organization_id
-            from phone_numbers n where n.id = new.phone_number_id) m
-        where p.id = m.id and p.organization_id is distinct from m.organization_id;
-    return null;
-end
-$$;
-create or replace trigger keep_number_holder after insert or update on number_mappings for each row execute function keep_number_holder();
-
-create or replace function keep_number_viewers() returns trigger language plpgsql security definer set search_path = public as $$
+-- Who holds a number now, and who may use it, as data on the row (policies contain no subqueries). The row is locked
+-- before mappings and assignments are read, so that of two writers the second sees what the first wrote.
+create or replace function keep_number() returns trigger language plpgsql security definer set search_path = public as $$
 declare
     number_id uuid := case tg_op when 'DELETE' then old.phone_number_id else new.phone_number_id end;
+    holder_id uuid;
 begin
-    update phone_numbers p set viewer_ids = coalesce((select array_agg(distinct a.user_id) from assignments a
-            where a.phone_number_id = number_id and a.organization_id = p.organization_id and a.ends_at is null), '{}')
-        where p.id = number_id;
+    perform from phone_numbers n where n.id = number_id for update;
+    select m.organization_id into holder_id from number_mappings m where m.phone_number_id = number_id and m.ends_at is null;
+    update phone_numbers n set organization_id = holder_id, viewer_ids = coalesce((select array_agg(a.user_id order by a.user_id) from assignments a
+            where a.phone_number_id = number_id and a.organization_id = holder_id and a.ends_at is null), '{}')
+        where n.id = number_id;
     return null;
 end
 $$;
-create or replace trigger keep_number_viewers after insert or update or delete on assignments for each row execute function keep_number_viewers();
+create or replace trigger keep_number after insert or update on number_mappings for each row execute function keep_number();
+create or replace trigger keep_number after insert or update or delete on assignments for each row execute function keep_number();
 
 create or replace function keep_user_organizations() returns trigger language plpgsql security definer set search_path = public as $$
 declare
     member_id uuid := case tg_op when 'DELETE' then old.user_id else new.user_id end;
 begin
+    perform from users u where u.id = member_id for update;
     update users set organization_ids = coalesce((select array_agg(m.organization_id order by m.organization_id) from memberships m where m.user_id = member_id), '{}')
         where id = member_id;
     return null;

@@ -14,6 +14,7 @@ mod identity;
 mod ids;
 mod invoices;
 mod metering;
+mod numbers;
 #[cfg_attr(
     not(test),
     expect(

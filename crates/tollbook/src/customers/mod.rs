@@ -1,5 +1,7 @@
 //! Customers: who pays an organization.
 
+mod recognize;
+mod sql;
 #[cfg_attr(
     not(test),
     expect(
@@ -8,3 +10,5 @@
     )
 )]
 pub(crate) mod view;
+
+pub(crate) use recognize::{Caller, Match, matches, recognize};

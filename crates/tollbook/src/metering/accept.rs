@@ -56,15 +56,28 @@ pub(super) struct Keyed<'a> {
 impl<'a> Keyed<'a> {
     fn new(usage: &'a NewUsage) -> Self {
         let id: UsageEventId = new_id();
-        let key = usage.key.as_ref().map_or_else(|| format!("id:{id}"), ToString::to_string);
-        Self { id, key_digest: digest(key.as_bytes()), request_hash: digest(&usage.request.canonical()), key, usage }
+        let key = usage
+            .key
+            .as_ref()
+            .map_or_else(|| format!("id:{id}"), ToString::to_string);
+        Self {
+            id,
+            key_digest: digest(key.as_bytes()),
+            request_hash: digest(&usage.request.canonical()),
+            key,
+            usage,
+        }
     }
 }
 
 /// The first 16 bytes of SHA-256: enough to tell keys apart, half as long in the index.
 fn digest(bytes: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(Sha256::digest(bytes).first_chunk::<16>().map_or(&[0; 16], |c| c));
+    short.copy_from_slice(
+        Sha256::digest(bytes)
+            .first_chunk::<16>()
+            .map_or(&[0; 16], |c| c),
+    );
     short
 }
 

@@ -17,8 +17,14 @@ pub(super) async fn insert(
 ) -> sqlx::Result<HashSet<UsageEventId>> {
     let organizations: Vec<Uuid> = events.iter().map(|e| e.usage.organization.uuid()).collect();
     let ids: Vec<Uuid> = events.iter().map(|e| e.id.uuid()).collect();
-    let meters: Vec<&str> = events.iter().map(|e| e.usage.request.meter.as_str()).collect();
-    let quantities: Vec<_> = events.iter().map(|e| e.usage.request.quantity.to_decimal()).collect();
+    let meters: Vec<&str> = events
+        .iter()
+        .map(|e| e.usage.request.meter.as_str())
+        .collect();
+    let quantities: Vec<_> = events
+        .iter()
+        .map(|e| e.usage.request.quantity.to_decimal())
+        .collect();
     let occurred: Vec<_> = events
         .iter()
         .map(|e| e.usage.occurred_at.to_sqlx())
@@ -50,7 +56,8 @@ pub(super) async fn insert(
         .iter()
         .map(|e| e.usage.request.resource_id.as_deref())
         .collect();
-    let metadata: Vec<&serde_json::Value> = events.iter().map(|e| &e.usage.request.metadata).collect();
+    let metadata: Vec<&serde_json::Value> =
+        events.iter().map(|e| &e.usage.request.metadata).collect();
     let corrects: Vec<Option<Uuid>> = events
         .iter()
         .map(|e| e.usage.corrects.map(Uuid::from))

@@ -1,0 +1,3 @@
+//! Statements on customers, by what they are for.
+
+pub(super) mod recognize;

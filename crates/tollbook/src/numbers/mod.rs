@@ -1,0 +1,20 @@
+//! Phone numbers: which organization holds each, from when to when, and who may use it.
+//!
+//! Numbers and their mappings are platform-wide: the platform writes them on behalf of whoever may. Assignments are the
+//! organization's own.
+
+mod assign;
+mod lines;
+mod map;
+mod sql;
+
+pub(crate) use assign::replace_assignments;
+pub(crate) use lines::{Line, LineKey, resolve_lines, sync};
+pub(crate) use map::{Mapped, add_number, map_number};
+
+use crate::error::Error;
+
+/// A number that the caller may not use, or that nobody knows: both are answered alike (S4.3).
+pub(crate) fn not_yours() -> Error {
+    Error::forbidden("Phone number not found or not owned by user")
+}
