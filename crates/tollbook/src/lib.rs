@@ -23,6 +23,7 @@ mod numbers;
     )
 )]
 mod pages;
+pub mod sandbox;
 mod search;
 
 pub use app::{App, Wake};

@@ -1,0 +1,3 @@
+//! Trying everything out without any account: made-up traffic for the provider sandboxes.
+
+pub mod traffic;
