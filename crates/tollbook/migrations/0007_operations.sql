@@ -42,6 +42,7 @@ create table live_events (
     primary key (organization_id, id)
 );
 create index live_events_xid_idx on live_events (xid);
+create index live_events_organization_id_idx on live_events (organization_id, xid, id);
 create index live_events_created_at_idx on live_events (created_at);
 comment on table live_events is 'What changed, by id only: each viewer''s node reads the thing itself with the viewer''s rights. Kept for an hour.';
 

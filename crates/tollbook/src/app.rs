@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::live::Hub;
 
 /// A handle on the running application; cheap to clone.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct App {
     pub clock: Clock,
     /// Wakes this node's workers.
     pub wake: Arc<Wake>,
+    /// The viewers of this node.
+    pub(crate) live: Arc<Hub>,
 }
 
 impl App {
@@ -25,6 +28,7 @@ impl App {
             db,
             clock,
             wake: Arc::default(),
+            live: Arc::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod app;
 mod calls;
 mod clock;
+mod communications;
 mod customers;
 mod db;
 mod error;
@@ -13,6 +14,7 @@ mod http;
 mod identity;
 mod ids;
 mod invoices;
+mod live;
 mod metering;
 mod numbers;
 #[cfg_attr(

@@ -8,3 +8,9 @@
     )
 )]
 pub(crate) mod view;
+
+mod document;
+mod read;
+
+pub(crate) use document::CallDocument;
+pub(crate) use read::{CallFacts, calls_by_id};

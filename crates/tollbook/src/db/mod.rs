@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
-pub(crate) use listen::Listener;
+pub(crate) use listen::{Listener, Notifier};
 pub use migrate::{migrate, schema_digest};
 pub use settings::Connection;
 

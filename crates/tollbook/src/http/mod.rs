@@ -9,3 +9,4 @@
 )]
 pub(crate) mod assets;
 pub(crate) mod view;
+pub(crate) mod sse;

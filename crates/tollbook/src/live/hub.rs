@@ -1,0 +1,187 @@
+//! One hub per node: it reads what is new once, and hands each class of viewers what was rendered for it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::audience::{Audience, Sharing, Ticket};
+use super::mark::Mark;
+
+/// Batches that may wait for a slow viewer; one more, and they are disconnected and resume by themselves.
+pub(super) const BACKLOG_MAX: usize = 256;
+/// Replays at a time: a restart makes everybody resume at once.
+const REPLAYS_MAX: usize = 4;
+
+/// The viewers of this node, and how far they were told.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    /// There may be something new.
+    pub(super) news: Notify,
+    pub(super) replays: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_id: u64,
+    is_closed: bool,
+    /// Where to read on. `None` while nobody looks: then nothing is read.
+    position: Option<Mark>,
+    /// Events at or above the position that were handed out already.
+    handed_out: HashSet<i64>,
+    audiences: HashMap<Audience, HashMap<u64, Viewer>>,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    sender: mpsc::Sender<Bytes>,
+    ticket: Ticket,
+}
+
+/// The receiving end of a viewer. Dropping it leaves the hub.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: u64,
+    pub(super) receiver: mpsc::Receiver<Bytes>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            news: Notify::new(),
+            replays: Semaphore::new(REPLAYS_MAX),
+        }
+    }
+}
+
+impl Hub {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; were it so, the registry would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a seat. `present` was read before: if the hub was idle, it reads on from there. `None` when the node stops.
+    pub(super) fn enter(&self, audience: Audience, ticket: Ticket, present: Mark) -> Option<Seat> {
+        let mut state = self.state();
+        if state.is_closed {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(BACKLOG_MAX);
+        state.next_id += 1;
+        let id = state.next_id;
+        state.position.get_or_insert(present);
+        let viewers = state.audiences.entry(audience).or_default();
+        viewers.insert(id, Viewer { sender, ticket });
+        Some(Seat { id, receiver })
+    }
+
+    /// Leaves.
+    pub(super) fn leave(&self, audience: &Audience, id: u64) {
+        let mut state = self.state();
+        if let Some(viewers) = state.audiences.get_mut(audience) {
+            viewers.remove(&id);
+        }
+        state.tidy();
+    }
+
+    /// Where to read on; `None` while nobody looks.
+    pub(super) fn position(&self) -> Option<Mark> {
+        self.state().position
+    }
+
+    /// Whether an event was handed out already.
+    pub(super) fn unseen(&self, ids: impl Iterator<Item = i64>) -> HashSet<i64> {
+        let state = self.state();
+        ids.filter(|id| !state.handed_out.contains(id)).collect()
+    }
+
+    /// The audiences, by whose rights they see.
+    pub(super) fn audiences(&self) -> HashMap<Sharing, Vec<Audience>> {
+        let mut by_sharing: HashMap<Sharing, Vec<Audience>> = HashMap::new();
+        for audience in self.state().audiences.keys() {
+            by_sharing
+                .entry(audience.sharing)
+                .or_default()
+                .push(audience.clone());
+        }
+        by_sharing
+    }
+
+    /// Hands out what was rendered. A viewer whose backlog is full, or who left, is let go.
+    pub(super) fn hand_out(&self, rendered: &[(Audience, Bytes)]) {
+        let mut state = self.state();
+        for (audience, bytes) in rendered {
+            if let Some(viewers) = state.audiences.get_mut(audience) {
+                viewers.retain(|_, viewer| viewer.sender.try_send(bytes.clone()).is_ok());
+            }
+        }
+        state.tidy();
+    }
+
+    /// Hands the same to everybody.
+    pub(super) fn hand_to_all(&self, bytes: &Bytes) {
+        let mut state = self.state();
+        for viewers in state.audiences.values_mut() {
+            viewers.retain(|_, viewer| viewer.sender.try_send(bytes.clone()).is_ok());
+        }
+        state.tidy();
+    }
+
+    /// Moves on after everything before `mark` was handed out; `above` are the events beyond it that were, too.
+    pub(super) fn move_to(&self, mark: Mark, above: HashSet<i64>) {
+        let mut state = self.state();
+        if state.position.is_some() {
+            state.position = Some(mark);
+            state.handed_out = above;
+        }
+    }
+
+    /// Lets audiences go that could not be served; they resume by themselves, without loss.
+    pub(super) fn dismiss(&self, audiences: &[Audience]) {
+        let mut state = self.state();
+        for audience in audiences {
+            state.audiences.remove(audience);
+        }
+        state.tidy();
+    }
+
+    /// By which rights the streams were opened.
+    pub(super) fn tickets(&self) -> Vec<(Audience, u64, Ticket)> {
+        let state = self.state();
+        state
+            .audiences
+            .iter()
+            .flat_map(|(audience, viewers)| {
+                viewers
+                    .iter()
+                    .map(|(id, viewer)| (audience.clone(), *id, viewer.ticket.clone()))
+            })
+            .collect()
+    }
+
+    /// Open streams of this node.
+    pub(crate) fn viewers(&self) -> usize {
+        self.state().audiences.values().map(HashMap::len).sum()
+    }
+
+    /// Ends all streams and takes no new ones.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.audiences.clear();
+        state.tidy();
+    }
+}
+
+impl State {
+    fn tidy(&mut self) {
+        self.audiences.retain(|_, viewers| !viewers.is_empty());
+        if self.audiences.is_empty() {
+            self.position = None;
+            self.handed_out.clear();
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The tasks of a node: they tell other nodes, hear of theirs, and serve this node's viewers.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tollbook_core::actor::Actor;
+use uuid::Uuid;
+
+use super::audience::{Audience, Sharing};
+use super::scene;
+use super::store::{self, Event, News, Sight};
+use super::tickets;
+use crate::app::App;
+use crate::db::{Connection, Listener, Notifier};
+use crate::error::Result;
+use crate::http::sse::Frames;
+
+const CHANNEL: &str = "tollbook_live";
+/// A notification may be lost; nothing waits longer than this.
+const POLL: Duration = Duration::from_secs(1);
+/// How often every stream hears something, and is checked for its right to go on.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// After a lost connection.
+const RETRY: Duration = Duration::from_secs(1);
+/// Classes of viewers that are read for at a time.
+const READS_MAX: usize = 4;
+
+/// Starts this node's part. The tasks end after `stop`, and with them all streams.
+pub(crate) fn start(
+    app: &App,
+    connection: &Connection,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) {
+    tasks.spawn(tell(app.clone(), connection.clone(), stop.clone()));
+    tasks.spawn(hear(app.clone(), connection.clone(), stop.clone()));
+    tasks.spawn(serve(app.clone(), stop.clone()));
+}
+
+/// Tells the other nodes once for all that was committed meanwhile.
+async fn tell(app: App, connection: Connection, stop: CancellationToken) {
+    let mut notifier = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.wake.live.notified() => {}
+        }
+        // This node needs no round trip to know.
+        app.live.news.notify_one();
+        let told = async {
+            if notifier.is_none() {
+                notifier = Some(Notifier::connect(&connection).await?);
+            }
+            match &mut notifier {
+                Some(notifier) => notifier.notify(CHANNEL).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "other nodes cannot be told of live events");
+            notifier = None;
+        }
+    }
+}
+
+/// Hears of what other nodes wrote.
+async fn hear(app: App, connection: Connection, stop: CancellationToken) {
+    let listen = async {
+        loop {
+            if let Err(error) = listen(&app, &connection).await {
+                tracing::warn!(%error, "live events of other nodes cannot be heard");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = listen => {}
+    }
+}
+
+async fn listen(app: &App, connection: &Connection) -> sqlx::Result<()> {
+    let mut listener = Listener::connect(connection, &[CHANNEL]).await?;
+    loop {
+        // After a reconnection anything may have been missed: reading once more is always right.
+        listener.next().await?;
+        app.live.news.notify_one();
+    }
+}
+
+/// Serves the viewers of this node.
+async fn serve(app: App, stop: CancellationToken) {
+    let mut beat_at = Instant::now() + HEARTBEAT;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return app.live.close(),
+            () = app.live.news.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+        if let Err(error) = deliver(&app).await {
+            tracing::warn!(%error, "live events cannot be delivered");
+        }
+        if Instant::now() >= beat_at {
+            beat_at = Instant::now() + HEARTBEAT;
+            if let Err(error) = tickets::check(&app).await {
+                tracing::warn!(%error, "the rights of open streams cannot be checked");
+            }
+            beat(&app);
+        }
+    }
+}
+
+/// Every stream hears how far it is, so that a quiet one can be resumed too.
+fn beat(app: &App) {
+    if let Some(mark) = app.live.position() {
+        app.live.hand_to_all(&Frames::default().finish(mark));
+    }
+}
+
+/// Reads what is new and hands it out.
+pub(super) async fn deliver(app: &App) -> Result<()> {
+    let Some(position) = app.live.position() else {
+        return Ok(());
+    };
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let News { mark, events } = store::since(&mut tx, position.xid).await?;
+    let unseen = app.live.unseen(events.iter().map(|event| event.id));
+    let above = events.iter().filter(|event| event.xid >= mark.xid);
+    let above: HashSet<i64> = above.map(|event| event.id).collect();
+    let events: Vec<Event> = events
+        .into_iter()
+        .filter(|event| unseen.contains(&event.id))
+        .collect();
+    if events.is_empty() {
+        app.live.move_to(mark, above);
+        return Ok(());
+    }
+    let audiences = app.live.audiences();
+    let concerned: HashSet<_> = events.iter().map(|event| event.organization).collect();
+    let audiences = audiences
+        .into_iter()
+        .filter(|(sharing, _)| concerned.contains(&sharing.organization));
+    let audiences: Vec<(Sharing, Vec<Audience>)> = audiences.collect();
+    let sights = match audiences
+        .iter()
+        .any(|(sharing, _)| sharing.member.is_some())
+    {
+        true => sights_of(&mut tx, &events).await?,
+        false => HashMap::new(),
+    };
+    drop(tx);
+    let (events, sights) = (&events, &sights);
+    stream::iter(audiences)
+        .for_each_concurrent(READS_MAX, |(sharing, audiences)| async move {
+            match scene::render(app, sharing, &audiences, events, sights, mark).await {
+                Ok(rendered) => app.live.hand_out(&rendered),
+                Err(error) => {
+                    tracing::warn!(%error, "viewers cannot be served and are let go");
+                    app.live.dismiss(&audiences);
+                }
+            }
+        })
+        .await;
+    app.live.move_to(mark, above);
+    Ok(())
+}
+
+/// Who may see the subjects of these events, by subject.
+pub(super) async fn sights_of(
+    tx: &mut sqlx::PgConnection,
+    events: &[Event],
+) -> Result<HashMap<Uuid, Sight>> {
+    let mut subjects: Vec<_> = events
+        .iter()
+        .map(|event| (event.organization, event.subject))
+        .collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let sights = store::sights(tx, &subjects).await?;
+    Ok(sights
+        .into_iter()
+        .map(|sight| (sight.subject, sight))
+        .collect())
+}
