@@ -112,6 +112,7 @@ error-request = Request
 
 ## People and prices
 party-anonymous = Anonymous caller
+party-unknown = Not known yet
 party-withheld = Number withheld
 price-included = Included
 price-pending = Pending
@@ -206,6 +207,7 @@ card-open-call = Open call
 card-add-note = Add note
 card-note = Note
 card-note-save = Save note
+card-note-saved = Note saved
 card-several = { $count } customers have this number. Who is calling?
 card-unknown = Nobody with this number is known yet.
 card-withheld = The caller hides their number, so no customer can be found.
@@ -318,6 +320,7 @@ invoices-none = No invoices yet.
 invoices-none-hint = They are made by themselves when a customer’s period ends.
 invoices-none-match = No invoice matches this search.
 invoice-draft = Draft
+invoice-look = Preview
 invoice-open = Open
 invoice-overdue = Overdue
 invoice-paid = Paid

@@ -73,10 +73,6 @@ pub(crate) fn url(name: &str) -> String {
 
 /// Serves one asset. An address with another version's hash still answers, so that an old tab keeps working after a
 /// deploy, but is not kept.
-#[expect(
-    clippy::unused_async,
-    reason = "a handler is asynchronous by its signature"
-)]
 pub(crate) async fn serve(
     Path((hash, name)): Path<(String, String)>,
     request: HeaderMap,

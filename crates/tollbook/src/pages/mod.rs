@@ -12,6 +12,11 @@ pub(crate) mod reply;
 pub(crate) mod text;
 pub(crate) mod time;
 
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+
 use number::Amount;
 use phone::Phone;
 use text::{Message, Text};

@@ -48,3 +48,50 @@ fn html(status: StatusCode, body: askama::Result<String>) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+    use crate::pages::samples;
+
+    async fn body(response: Response) -> String {
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn asking_for(part: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(FRAGMENT, HeaderValue::from_static(part))])
+    }
+
+    #[tokio::test]
+    async fn the_part_that_is_asked_for_comes_alone() {
+        let response = page_or_fragment(&samples::communications(), &asking_for("list"));
+        assert_eq!(response.headers()[header::VARY], "x-fragment");
+        let part = body(response).await;
+        assert!(
+            part.trim_start().starts_with("<section id=\"list\""),
+            "{part}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unknown_part_is_answered_by_the_whole_page() {
+        for request in [HeaderMap::new(), asking_for("nothing")] {
+            let response = page_or_fragment(&samples::live(), &request);
+            assert_eq!(
+                response.headers()[header::CONTENT_TYPE],
+                "text/html; charset=utf-8"
+            );
+            assert!(body(response).await.starts_with("<!doctype html>"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_never_kept_and_has_its_status() {
+        let response = page(StatusCode::NOT_FOUND, &samples::error(404, "no such call"));
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    }
+}

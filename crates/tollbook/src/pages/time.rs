@@ -63,12 +63,10 @@ impl Viewer {
 
     /// A date with its year: `Nov 20, 2026`.
     pub(crate) fn date(&self, date: Date) -> String {
-        let message = self
-            .text
+        self.text
             .say("time-date-with-year")
-            .with("month", month(self.text, date));
-        message
-            .with("day", date.day())
+            .with("month", month(self.text, date))
+            .number("day", date.day())
             .with("year", date.year())
             .to_string()
     }
@@ -157,6 +155,16 @@ mod tests {
         assert_eq!(
             shown(&viewer, "2025-12-31T19:01:07Z"),
             "Dec 31, 2025, 14:01"
+        );
+    }
+
+    #[test]
+    fn a_day_of_this_year_needs_no_year() {
+        let viewer = viewer("America/New_York", "2026-11-21T20:00:00Z");
+        assert_eq!(viewer.date_short(jiff::civil::date(2026, 3, 9)), "Mar 9");
+        assert_eq!(
+            viewer.date_short(jiff::civil::date(2025, 3, 9)),
+            "Mar 9, 2025"
         );
     }
 

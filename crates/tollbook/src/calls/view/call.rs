@@ -15,7 +15,6 @@ use crate::pages::{Page, Party, Price};
 #[template(path = "calls/view/call.html")]
 pub(crate) struct CallPage {
     pub(crate) page: Page,
-    pub(crate) id: String,
     pub(crate) direction: Direction,
     pub(crate) outcome: Outcome,
     pub(crate) with: Party,

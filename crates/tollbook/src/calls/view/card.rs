@@ -4,11 +4,11 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::Outcome;
+use crate::pages::Note;
 use crate::pages::chart::meter::Meter;
 use crate::pages::number::Amount;
 use crate::pages::text::Text;
 use crate::pages::time::Stamp;
-use crate::pages::{Note, Price};
 
 /// How this call will be paid for, in the words of requirement S1.3.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,6 @@ pub(crate) struct RecentCall {
     /// `21:40`; empty when nobody answered.
     pub(crate) length: String,
     pub(crate) agent: Option<String>,
-    pub(crate) price: Price,
 }
 
 /// An invoice that is not paid yet.

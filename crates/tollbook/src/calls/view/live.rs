@@ -1,5 +1,7 @@
 //! The live page. Each call is an element with an id of its own; the page and an update render the same template.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 
@@ -7,6 +9,7 @@ use super::card::{CallerCard, Notice};
 use super::{Direction, Outcome};
 use crate::pages::address::address;
 use crate::pages::chart::sparkline::Sparkline;
+use crate::pages::number;
 use crate::pages::phone::Phone;
 use crate::pages::reply::Fragments;
 use crate::pages::text::Text;
@@ -61,6 +64,12 @@ pub(crate) struct Tiles {
 
 impl HtmlSafe for Tiles {}
 
+impl Tiles {
+    fn count(&self, n: impl Borrow<u64>) -> String {
+        number::count(self.text, *n.borrow())
+    }
+}
+
 /// One person of the team (`id="agent-…"`, list `agents`).
 #[derive(Clone, Debug, Template)]
 #[template(path = "calls/view/agent.html")]
@@ -83,6 +92,8 @@ impl HtmlSafe for Agent {}
 pub(crate) struct Ticking {
     /// Milliseconds since 1970 at which it was zero.
     since_ms: i64,
+    /// How much that was when the page was made.
+    seconds: u64,
     shown: String,
     iso: String,
 }
@@ -93,6 +104,7 @@ impl Ticking {
         let seconds = u64::try_from(now.as_second().saturating_sub(since.as_second())).unwrap_or(0);
         Self {
             since_ms: since.as_millisecond(),
+            seconds,
             shown: crate::pages::duration::clock(seconds),
             iso: crate::pages::duration::iso(seconds),
         }
@@ -136,10 +148,36 @@ pub(crate) enum RingingCaller {
     },
     /// Several customers share it: one is picked, and remembered.
     Several(Vec<Candidate>),
-    /// Nobody has it: a new customer, or one to link it to. `rate` is the price per minute, if one is set.
-    Unknown { notice: Notice, may_write: bool },
+    /// Nobody has it: a new customer, or one to link it to; `None` if the viewer may do neither.
+    Unknown {
+        notice: Notice,
+        naming: Option<NameCaller>,
+    },
     /// No number was sent.
     Withheld { notice: Notice },
+}
+
+/// Gives an unknown caller a name, or to a customer: in one step, while the phone rings.
+#[derive(Clone, Debug, Template)]
+#[template(path = "calls/view/name.html")]
+pub(crate) struct NameCaller {
+    pub(crate) text: Text,
+    pub(crate) call_id: String,
+    pub(crate) phone: Phone,
+    /// The session's token in a page; empty in an update.
+    pub(crate) csrf: String,
+}
+
+impl HtmlSafe for NameCaller {}
+
+impl NameCaller {
+    /// The customers, to link the number to one of them.
+    fn link_href(&self) -> String {
+        address(
+            "/customers",
+            &[("link", self.phone.e164()), ("call", &self.call_id)],
+        )
+    }
 }
 
 /// A customer who may be the caller.
@@ -189,14 +227,6 @@ impl RingingCall {
         }
     }
 
-    /// The customers, to link the number to one of them.
-    fn link_href(&self) -> Option<String> {
-        self.from
-            .phone
-            .as_ref()
-            .map(|it| address("/customers", &[("link", it.e164()), ("call", &self.id)]))
-    }
-
     fn tone(&self) -> &'static str {
         self.notice().map_or("plain", Notice::class)
     }
@@ -220,13 +250,17 @@ pub(crate) struct TalkingCall {
     pub(crate) cost: Price,
     /// As when it rang; `None` when the caller is not known.
     pub(crate) card: Option<Box<CallerCard>>,
+    /// As when it rang, if the caller is not known and the viewer may say who it is.
+    pub(crate) naming: Option<NameCaller>,
 }
 
 impl HtmlSafe for TalkingCall {}
 
 impl TalkingCall {
+    /// What is left now; the script goes on from there.
     fn left_shown(&self) -> String {
-        crate::pages::duration::clock(self.left_at_answer_seconds.unwrap_or(0))
+        let left = self.left_at_answer_seconds.unwrap_or(0);
+        crate::pages::duration::clock(left.saturating_sub(self.since.seconds))
     }
 }
 

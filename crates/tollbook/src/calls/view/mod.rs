@@ -80,3 +80,6 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

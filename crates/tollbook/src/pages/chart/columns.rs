@@ -62,14 +62,18 @@ const TOP: u64 = 800;
 const LABELS_MAX: usize = 6;
 
 impl Columns {
-    /// Draws the columns. `scale` puts a value of the axis into words.
+    /// Draws the columns. The scale ends at a round number of `step`s (3,600 for hours over seconds); `scale` puts a
+    /// value of it into words.
     pub(crate) fn new(
         text: Text,
         words: ColumnWords,
         columns: Vec<Column>,
+        step: u64,
         scale: impl Fn(u64) -> String,
     ) -> Self {
-        let end = scale_end(columns.iter().map(|it| it.value).max().unwrap_or(0));
+        let most = columns.iter().map(|it| it.value).max().unwrap_or(0);
+        let step = step.max(1);
+        let end = scale_end(most.div_ceil(step)).saturating_mul(step);
         let placed = place(&columns, end);
         let grid = [0, end / 2, end].map(|value| GridLine {
             y: percent(10_000 - share(value, end) * (10_000 - TOP) / 10_000),
@@ -153,7 +157,7 @@ mod tests {
             unit: "Calls".into(),
             zone: "Europe/Berlin".into(),
         };
-        Columns::new(Text::default(), words, columns.collect(), |it| {
+        Columns::new(Text::default(), words, columns.collect(), 1, |it| {
             it.to_string()
         })
         .to_string()

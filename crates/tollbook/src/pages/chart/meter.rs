@@ -1,4 +1,4 @@
-//! A bar that shows how much of something is used.
+//! A bar that shows how much of something is left: it runs empty as the words beside it count down.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -15,7 +15,7 @@ pub(crate) enum MeterTone {
     Over,
 }
 
-/// A horizontal bar of `used` out of `total`.
+/// A horizontal bar of what `used` leaves of `total`.
 #[derive(Clone, Debug, Template)]
 #[template(path = "pages/chart/meter.html")]
 pub(crate) struct Meter {
@@ -25,7 +25,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// `label` says in words what the bar shows: `7.5 of 10.0 hours used`.
+    /// `label` says in words what the bar shows: `2.5 of 10.0 left`.
     pub(crate) fn new(label: String, used: u64, total: u64) -> Self {
         let share = share(used, total);
         let tone = match share {
@@ -35,7 +35,7 @@ impl Meter {
         };
         Self {
             label,
-            width: percent(share),
+            width: percent(10_000 - share),
             tone,
         }
     }
@@ -53,10 +53,11 @@ impl HtmlSafe for Meter {}
 
 #[cfg(test)]
 mod tests {
+    use super::MeterTone::{Calm, Near, Over};
     use super::*;
 
     #[test]
-    fn a_bar_warns_before_it_is_full() {
+    fn a_bar_warns_before_it_is_empty() {
         let tones = [
             (0, 100),
             (79, 100),
@@ -67,7 +68,6 @@ mod tests {
             (0, 0),
         ]
         .map(|(used, total)| Meter::new(String::new(), used, total).tone);
-        use MeterTone::{Calm, Near, Over};
         assert_eq!(tones, [Calm, Calm, Near, Near, Over, Over, Over]);
     }
 
@@ -75,7 +75,7 @@ mod tests {
     fn the_label_is_escaped() {
         let html = Meter::new("1 < 2".into(), 1, 4).to_string();
         assert!(
-            html.contains("1 &#60; 2") && html.contains(r#"width="25.00%""#),
+            html.contains("1 &#60; 2") && html.contains(r#"width="75.00%""#),
             "{html}"
         );
     }

@@ -13,7 +13,7 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use fluent_langneg::{NegotiationStrategy, negotiate_languages, parse_accepted_languages};
 use unic_langid::LanguageIdentifier;
 
-const SOURCES: [(&str, &str); 1] = [("en", include_str!("../../messages/en.ftl"))];
+const SOURCES: [(&str, &str); 1] = [("en", include_str!("../../../messages/en.ftl"))];
 
 static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
     SOURCES
@@ -168,3 +168,6 @@ impl fmt::Display for Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
