@@ -45,8 +45,7 @@ pub(crate) fn initialise(
         }
         _ => {}
     }
-    let initdb = || folder.account.command(&installation.program("initdb"));
-    let mut command = initdb();
+    let mut command = folder.account.command(&installation.program("initdb"));
     // Syncing comes last, once for everything. TCP stays refused even where a setting opens a port:
     // `trust` is for those who can enter the folder.
     command.args([
@@ -76,18 +75,33 @@ pub(crate) fn initialise(
         .arg("postgres");
     run("postgres", &mut command, &bootstrap(), folder)?;
     if durability == Durability::Full {
-        run(
-            "initdb",
-            initdb().args(["--sync-only", "--pgdata"]).arg(&new),
-            "",
-            folder,
-        )?;
+        sync(folder, installation, &new)?;
     }
     fs::rename(&new, folder.data()).map_err(Error::io("rename", &new))?;
     // The rename itself is on the disk once the folder is.
     File::open(&folder.root)
         .and_then(|root| root.sync_all())
         .map_err(Error::io("write", &folder.root))
+}
+
+/// Writes a new cluster through to the disk. It has a thousand files: asking for all that the file system
+/// holds takes a tenth of a second, where asking file by file takes three.
+#[cfg(target_os = "linux")]
+fn sync(_folder: &Folder, _installation: &Installation, new: &Path) -> Result<(), Error> {
+    let written = File::open(new).and_then(|new| Ok(rustix::fs::syncfs(new)?));
+    written.map_err(Error::io("write", new))
+}
+
+/// Writes a new cluster through to the disk.
+#[cfg(not(target_os = "linux"))]
+fn sync(folder: &Folder, installation: &Installation, new: &Path) -> Result<(), Error> {
+    let mut command = folder.account.command(&installation.program("initdb"));
+    run(
+        "initdb",
+        command.args(["--sync-only", "--pgdata"]).arg(new),
+        "",
+        folder,
+    )
 }
 
 /// What a new cluster holds beside the superuser, one command a line (single-user mode reads it so).
