@@ -168,6 +168,11 @@ impl Budget {
     pub(crate) async fn wait(&self) {
         self.0.until_ready().await;
     }
+
+    /// Takes a place if one is free.
+    pub(crate) fn take(&self) -> bool {
+        self.0.check().is_ok()
+    }
 }
 
 impl Answer {

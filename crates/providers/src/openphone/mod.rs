@@ -7,6 +7,7 @@ mod client;
 mod events;
 mod facts;
 mod manage;
+pub mod sandbox;
 mod webhook;
 mod wire;
 

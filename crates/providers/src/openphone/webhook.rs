@@ -207,7 +207,6 @@ fn mac(secret: &Secret, message: &[&[u8]]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
-#[cfg(test)]
 /// A signature as the provider would make it; `None` if the secret is not base64.
 pub(crate) fn sign(secret: &Secret, message: &[&[u8]]) -> Option<String> {
     Some(BASE64.encode(mac(secret, message)?.finalize().into_bytes()))
