@@ -1,7 +1,9 @@
 //! Customers: who pays an organization.
 
+mod card;
 mod recognize;
 mod sql;
+mod summary;
 #[cfg_attr(
     not(test),
     expect(
@@ -11,4 +13,6 @@ mod sql;
 )]
 pub(crate) mod view;
 
+pub(crate) use card::{Card, CustomerNote, OpenInvoice, OpenInvoices, RecentCall, cards};
 pub(crate) use recognize::{Caller, Match, matches, recognize};
+pub(crate) use summary::{Contract, Hours, Summary, summaries};
