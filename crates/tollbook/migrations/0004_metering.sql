@@ -60,6 +60,7 @@ create unique index usage_events_key_digest_key on usage_events (organization_id
 create index usage_events_occurred_at_idx on usage_events (organization_id, meter, occurred_at desc, id desc);
 create index usage_events_call_id_idx on usage_events (organization_id, call_id) where call_id is not null;
 create index usage_events_customer_id_idx on usage_events (organization_id, customer_id, occurred_at desc) where customer_id is not null;
+create index usage_events_corrects_id_idx on usage_events (organization_id, corrects_id) where corrects_id is not null;
 comment on table usage_events is 'An immutable billable fact. A correction is a new event that names the one it corrects.';
 
 create table usage_counters (

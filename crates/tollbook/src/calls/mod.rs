@@ -1,5 +1,10 @@
 //! Calls: live, in lists, and one by one.
 
+mod check;
+mod document;
+mod observe;
+mod read;
+mod store;
 #[cfg_attr(
     not(test),
     expect(
@@ -9,8 +14,8 @@
 )]
 pub(crate) mod view;
 
-mod document;
-mod read;
-
+pub(crate) use check::check_due;
 pub(crate) use document::CallDocument;
+pub(crate) use observe::{CallOfSid, Observation, Source, Told, observe};
 pub(crate) use read::{CallFacts, calls_by_id};
+pub(crate) use store::calls_of_sids;

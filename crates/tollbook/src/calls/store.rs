@@ -119,6 +119,37 @@ pub(crate) async fn legs_of(tx: &mut PgConnection, integration: IntegrationId, s
         .collect()
 }
 
+/// All legs of a call.
+pub(crate) async fn legs_of_call(tx: &mut PgConnection, organization: OrganizationId, call: CallId) -> Result<Vec<StoredLeg>> {
+    let rows = sqlx::query!(
+        "select organization_id, id, call_id, observed from call_legs where organization_id = $1 and call_id = $2",
+        organization.uuid(),
+        call.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| stored_leg(row.organization_id, row.id, row.call_id, row.observed))
+        .collect()
+}
+
+/// Which calls these provider records belong to.
+pub(crate) async fn calls_of_sids(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    sids: &[&str],
+) -> Result<HashMap<String, (OrganizationId, CallId)>> {
+    let rows = sqlx::query!(
+        "select sid, organization_id, call_id from call_legs where integration_id = $1 and sid = any($2)
+         -- all organizations: which one a record belongs to is what is asked",
+        integration.uuid(),
+        sids as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.sid, (row.organization_id.into(), row.call_id.into()))).collect())
+}
+
 /// A person on the line around a time: their calls may belong together.
 pub(crate) struct Near {
     pub(crate) organization: OrganizationId,

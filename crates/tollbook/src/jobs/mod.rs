@@ -8,5 +8,5 @@ mod schedule;
 mod worker;
 
 pub(crate) use kinds::Job;
-pub(crate) use queue::enqueue;
+pub(crate) use queue::{NewJob, enqueue};
 pub(crate) use worker::start;

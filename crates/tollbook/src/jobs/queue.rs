@@ -24,8 +24,18 @@ pub(crate) struct NewJob {
     pub(crate) delay: SignedDuration,
 }
 
+impl NewJob {
+    /// A platform job to run now, at most one waiting under this key.
+    pub(crate) fn unique(job: Job, key: String) -> Self {
+        Self { organization: None, job, unique_key: Some(key), delay: SignedDuration::ZERO }
+    }
+}
+
 /// Enqueues jobs in the transaction that causes them.
 pub(crate) async fn enqueue(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<Uuid> = jobs.iter().map(|_| new_id()).collect();
     let organizations: Vec<Option<Uuid>> = jobs.iter().map(|j| j.organization.map(Uuid::from)).collect();
     let kinds: Vec<&str> = jobs.iter().map(|j| j.job.kind()).collect();

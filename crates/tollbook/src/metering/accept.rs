@@ -71,7 +71,7 @@ impl<'a> Keyed<'a> {
 }
 
 /// The first 16 bytes of SHA-256: enough to tell keys apart, half as long in the index.
-fn digest(bytes: &[u8]) -> [u8; 16] {
+pub(super) fn digest(bytes: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(
         Sha256::digest(bytes)

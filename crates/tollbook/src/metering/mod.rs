@@ -1,6 +1,9 @@
 //! Usage: taken in durably and once, counted in the same transaction, queued for rating.
 
 mod accept;
+mod recorded;
 mod sql;
 
+
 pub(crate) use accept::{Accepted, NewUsage, UsageWriter, store};
+pub(crate) use recorded::recorded_by_key;

@@ -120,3 +120,33 @@ pub(super) async fn originals(
         })
         .collect())
 }
+
+/// What was recorded under these keys, corrections included.
+pub(super) async fn recorded_by_key(
+    tx: &mut PgConnection,
+    organizations: &[Uuid],
+    digests: &[&[u8]],
+) -> sqlx::Result<Vec<RecordedRow>> {
+    sqlx::query_as!(
+        RecordedRow,
+        "select e.organization_id, e.id, e.idempotency_key, e.meter, e.occurred_at, e.quantity, e.corrects_id
+         from unnest($1::uuid[], $2::bytea[]) as k (organization_id, key_digest)
+         join usage_events f on f.organization_id = k.organization_id and f.key_digest = k.key_digest
+         join usage_events e on e.organization_id = f.organization_id and (e.id = f.id or e.corrects_id = f.id)",
+        organizations,
+        digests as &[&[u8]],
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// A recorded event.
+pub(super) struct RecordedRow {
+    pub(super) organization_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) idempotency_key: String,
+    pub(super) meter: String,
+    pub(super) occurred_at: jiff_sqlx::Timestamp,
+    pub(super) quantity: rust_decimal::Decimal,
+    pub(super) corrects_id: Option<Uuid>,
+}

@@ -1,0 +1,263 @@
+//! The second stage for everything but calls: facts become rows and usage, a batch at a time. Order and repetition of
+//! facts make no difference.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use tollbook_core::calls::{
+    Direction, Fact, MessageFact, MessageState, Party, ProcessingState, ProviderEvent, RecordingFact, SummaryFact,
+    TranscriptFact, VoicemailFact,
+};
+use tollbook_core::ids::{CallId, OrganizationId};
+use tollbook_core::metering::{Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage, voicemail_usage};
+use uuid::Uuid;
+
+use super::sql::{self, MessageRow, RecordingRow, TranscriptRow, VoicemailRow};
+use crate::calls::{CallOfSid, Source};
+use crate::customers::{self, Caller};
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+use crate::live::{self, LiveKind};
+use crate::metering::{self, NewUsage};
+use crate::numbers::{self, LineKey};
+
+/// A fact that is not about a call's course.
+#[derive(Debug, Clone)]
+pub(crate) struct Extra {
+    pub(crate) organization: OrganizationId,
+    pub(crate) event: ProviderEvent,
+}
+
+/// A usage that a batch amounts to, with what it is attributed to.
+struct Use {
+    organization: OrganizationId,
+    target: Target,
+    call: Option<CallId>,
+    message: Option<MessageRow>,
+}
+
+/// Writes what the facts of a batch say. `known` and `observed` tell which call each record belongs to.
+pub(crate) async fn write(
+    tx: &mut PgConnection,
+    source: Source,
+    extras: Vec<Extra>,
+    known: &CallOfSid,
+    observed: &CallOfSid,
+) -> Result<()> {
+    let call_of = |sid: &str| observed.get(sid).or_else(|| known.get(sid)).map(|(_, call)| *call);
+    let (mut messages, mut uses, mut live) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut voicemails, mut recordings, mut transcripts) = (Vec::new(), Vec::new(), Vec::new());
+    for Extra { organization, event } in extras {
+        let call = event.call_sid().and_then(call_of);
+        match (event.fact, call) {
+            (Fact::Message(fact), _) => messages.push((organization, fact, event.occurred_at)),
+            (Fact::Voicemail(fact), Some(call)) => {
+                let row = voicemail_row(source, organization, call, &fact, event.occurred_at);
+                uses.push(Use::of_call(organization, call, voicemail_usage(source.provider, &fact.sid, row.occurred_at)));
+                live.push((organization, LiveKind::VoicemailReceived, row.id));
+                voicemails.push(row);
+            }
+            (Fact::Recording(fact), Some(call)) if fact.state == ProcessingState::Completed => {
+                let row = recording_row(source, organization, call, &fact, event.occurred_at);
+                uses.push(Use::of_call(organization, call, recording_usage(source.provider, &fact.sid, row.occurred_at)));
+                recordings.push(row);
+            }
+            (Fact::Transcript(fact), Some(call)) if fact.state == ProcessingState::Completed => {
+                let of = fact.recording_sid.clone().unwrap_or_else(|| fact.call_sid.clone());
+                let at = fact.created_at.unwrap_or(event.occurred_at);
+                uses.push(Use::of_call(organization, call, transcript_usage(source.provider, &of, at)));
+                transcripts.push(transcript_row(organization, call, fact));
+            }
+            (Fact::Summary(fact), Some(call)) if fact.state == ProcessingState::Completed => {
+                transcripts.push(summary_row(organization, call, fact));
+            }
+            _ => {}
+        }
+    }
+    sql::write_voicemails(tx, &mut voicemails).await?;
+    sql::write_recordings(tx, &recordings).await?;
+    sql::write_transcripts(tx, transcripts).await?;
+    for row in write_messages(tx, source, messages).await? {
+        let kind = if row.is_new && row.direction == Direction::Incoming { LiveKind::MessageReceived } else { LiveKind::MessageUpdated };
+        live.push((row.organization_id, kind, row.id));
+        let target = message_usage(source.provider, &row.observed, row.occurred_at);
+        uses.extend(target.into_iter().map(|target| Use {
+            organization: row.organization_id,
+            target,
+            call: None,
+            message: Some(row.clone()),
+        }));
+    }
+    write_usage(tx, uses).await?;
+    live::publish(tx, &live).await
+}
+
+impl Use {
+    fn of_call(organization: OrganizationId, call: CallId, target: Target) -> Self {
+        Self { organization, target, call: Some(call), message: None }
+    }
+}
+
+fn voicemail_row(source: Source, organization: OrganizationId, call: CallId, fact: &VoicemailFact, at: jiff::Timestamp) -> VoicemailRow {
+    VoicemailRow {
+        organization_id: organization,
+        id: new_id(),
+        call_id: call,
+        provider: source.provider,
+        sid: fact.sid.clone(),
+        duration_seconds: fact.duration.map(|s| i64::from(s.get())),
+        transcript: fact.transcript.clone(),
+        provider_url: fact.media.as_ref().map(|m| m.url.reveal().to_owned()),
+        occurred_at: fact.left_at.unwrap_or(at),
+    }
+}
+
+fn recording_row(source: Source, organization: OrganizationId, call: CallId, fact: &RecordingFact, at: jiff::Timestamp) -> RecordingRow {
+    RecordingRow {
+        organization_id: organization,
+        id: new_id(),
+        call_id: call,
+        provider: source.provider,
+        sid: fact.sid.clone(),
+        duration_seconds: fact.duration.map(|s| i64::from(s.get())),
+        content_type: fact.media.as_ref().and_then(|m| m.media_type.clone()),
+        provider_url: fact.media.as_ref().map(|m| m.url.reveal().to_owned()),
+        started_at: fact.started_at,
+        occurred_at: fact.started_at.unwrap_or(at),
+    }
+}
+
+fn transcript_row(organization: OrganizationId, call: CallId, fact: TranscriptFact) -> TranscriptRow {
+    let dialogue: Vec<Value> = fact
+        .lines
+        .into_iter()
+        .map(|line| {
+            json!({
+                "speaker": line.speaker.as_ref().map(Party::as_str),
+                "userSid": line.user_sid,
+                "startMs": line.start_ms,
+                "endMs": line.end_ms,
+                "text": line.text,
+            })
+        })
+        .collect();
+    TranscriptRow { organization_id: organization, call_id: call, dialogue: Some(Value::Array(dialogue)), summary: None, next_steps: None }
+}
+
+fn summary_row(organization: OrganizationId, call: CallId, fact: SummaryFact) -> TranscriptRow {
+    TranscriptRow {
+        organization_id: organization,
+        call_id: call,
+        dialogue: None,
+        summary: Some(fact.points),
+        next_steps: Some(fact.next_steps),
+    }
+}
+
+/// Joins what is told of each message with what is known, and writes it.
+async fn write_messages(
+    tx: &mut PgConnection,
+    source: Source,
+    told: Vec<(OrganizationId, MessageFact, jiff::Timestamp)>,
+) -> Result<Vec<MessageRow>> {
+    if told.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<(OrganizationId, &str)> = told.iter().map(|(o, fact, _)| (*o, fact.sid.as_str())).collect();
+    let known = sql::messages(tx, source.integration, &keys).await?;
+    let mut states: BTreeMap<(OrganizationId, String), (MessageState, jiff::Timestamp)> = BTreeMap::new();
+    for (organization, fact, at) in &told {
+        let seen = MessageState::seen(fact, *at);
+        let place = (*organization, fact.sid.clone());
+        match states.get_mut(&place) {
+            Some((state, first)) => {
+                state.join(seen);
+                *first = (*first).min(*at);
+            }
+            None => {
+                let stored = known.get(&place);
+                let mut state = stored.map_or_else(|| seen.clone(), |(_, state, _)| state.clone());
+                state.join(seen);
+                let first = stored.map_or(*at, |(_, _, first)| (*first).min(*at));
+                states.insert(place, (state, first));
+            }
+        }
+    }
+    let lines: Vec<LineKey> = states
+        .values()
+        .map(|(state, at)| LineKey {
+            provider: source.provider,
+            sid: state.number_sid().map(str::to_owned),
+            e164: state.our_number().cloned(),
+            at: state.created_at().unwrap_or(*at),
+        })
+        .collect();
+    let lines = numbers::resolve_lines(tx, &lines).await?;
+    let callers: Vec<Option<Caller>> = states
+        .iter()
+        .map(|((organization, _), (state, at))| {
+            let Some(Party::Number(number)) = state.external() else { return None };
+            Some(Caller {
+                organization: *organization,
+                number: number.clone(),
+                at: state.created_at().unwrap_or(*at),
+                is_incoming: state.direction() == Direction::Incoming,
+            })
+        })
+        .collect();
+    let customers = customers::recognize(tx, &callers).await?;
+    let rows: Vec<MessageRow> = states
+        .into_iter()
+        .zip(lines)
+        .zip(customers)
+        .map(|((((organization, sid), (state, at)), line), customer)| {
+            let stored = known.get(&(organization, sid.clone()));
+            MessageRow::new(source, organization, sid, stored.map(|(id, _, _)| *id), state, at, line, customer)
+        })
+        .collect();
+    sql::write_messages(tx, &rows).await?;
+    Ok(rows)
+}
+
+/// Records the difference between what things amount to and what was recorded of them.
+async fn write_usage(tx: &mut PgConnection, uses: Vec<Use>) -> Result<()> {
+    if uses.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<(OrganizationId, &str)> = uses.iter().map(|u| (u.organization, u.target.key.as_str())).collect();
+    let recorded: HashMap<(OrganizationId, String), Recorded> = metering::recorded_by_key(tx, &keys).await?;
+    let calls: Vec<(OrganizationId, CallId)> = uses.iter().filter_map(|u| Some((u.organization, u.call?))).collect();
+    let attribution = sql::attribution(tx, &calls).await?;
+    let mut usages = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for Use { organization, target, call, message } in uses {
+        if !seen.insert((organization, target.key.clone())) {
+            continue;
+        }
+        let known: Vec<Recorded> = recorded.get(&(organization, target.key.clone())).cloned().into_iter().collect();
+        let changes = due(std::slice::from_ref(&target), &known).map_err(|e| Error::Internal(e.to_string()))?;
+        let of_call = call.and_then(|call| attribution.get(&call));
+        usages.extend(changes.into_iter().map(|change| NewUsage {
+            organization,
+            occurred_at: change.occurred_at,
+            request: UsageRequest {
+                meter: change.meter,
+                quantity: change.quantity,
+                occurred_at: Some(change.occurred_at),
+                user: message.as_ref().and_then(|m| m.sent_by).or(of_call.and_then(|a| a.user)),
+                mapping: message.as_ref().and_then(|m| m.mapping_id).or(of_call.and_then(|a| a.mapping)),
+                customer: message.as_ref().and_then(|m| m.customer_id).or(of_call.and_then(|a| a.customer)),
+                resource_type: Some(if message.is_some() { "message".into() } else { "call".into() }),
+                resource_id: message.as_ref().map(|m| m.sid.clone()).or(call.map(|c| Uuid::from(c).to_string())),
+                metadata: Value::Object(serde_json::Map::new()),
+            },
+            key: Some(change.key),
+            // What a call's own recount compares with is only the call itself, so its parts do not name it.
+            call: None,
+            corrects: change.corrects,
+        }));
+    }
+    metering::store(tx, &usages).await?;
+    Ok(())
+}

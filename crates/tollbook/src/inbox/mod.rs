@@ -1,0 +1,23 @@
+//! Webhooks: checked, stored before they are answered, interpreted afterwards, as often as it takes.
+
+mod accept;
+mod api;
+mod fetch;
+mod interpret;
+mod sql;
+
+use tollbook_core::calls::{Provider, ProviderEvent};
+use tollbook_providers::{Malformed, openphone};
+
+pub(crate) use accept::{InboxWriter, writer};
+pub(crate) use api::{openphone, openphone_platform};
+pub(crate) use fetch::{fetch_call, sync_numbers};
+pub(crate) use interpret::{drain, start};
+
+/// What a webhook's body says.
+fn parse(provider: Provider, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
+    match provider {
+        Provider::Openphone => openphone::parse(body),
+        Provider::Twilio | Provider::Mightycall => Err(Malformed { what: "webhook", problem: format!("{provider} is not connected") }),
+    }
+}

@@ -1,0 +1,146 @@
+//! An account at a provider, with its credentials in the clear, in memory only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use tollbook_core::actor::Actor;
+use tollbook_core::calls::Provider;
+use tollbook_core::ids::{IntegrationId, OrganizationId};
+use tollbook_providers::http::Http;
+use tollbook_providers::{PhoneSystem, Secret, openphone};
+
+use super::sql;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ids::new_id;
+
+/// A change of credentials reaches every node within this.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+
+/// The secrets of an account, as they are sealed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "provider", rename_all = "snake_case")]
+pub(crate) enum Credentials {
+    /// OpenPhone: the key of a workspace, and the signing secrets of its hooks, those being rotated out included.
+    Openphone {
+        /// The key.
+        api_key: String,
+        /// The secrets.
+        webhook_secrets: Vec<String>,
+    },
+}
+
+/// An account at a provider.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: IntegrationId,
+    /// None: the platform's own.
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) provider: Provider,
+    phones: PhoneSystem,
+    webhook_secrets: Vec<Secret>,
+}
+
+impl Account {
+    /// The provider, to be asked.
+    pub(crate) fn phones(&self) -> &PhoneSystem {
+        &self.phones
+    }
+
+    /// What its webhooks are signed with.
+    pub(crate) fn webhook_secrets(&self) -> &[Secret] {
+        &self.webhook_secrets
+    }
+}
+
+/// The accounts in use on this node.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    http: Http,
+    by_id: Mutex<HashMap<IntegrationId, (Instant, Arc<Account>)>>,
+}
+
+impl Accounts {
+    /// None yet.
+    pub(crate) fn new(http: Http) -> Self {
+        Self { http, by_id: Mutex::default() }
+    }
+
+    fn recent(&self, id: IntegrationId) -> Option<Arc<Account>> {
+        let accounts = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.get(&id).filter(|(at, _)| at.elapsed() < KEPT_FOR).map(|(_, account)| Arc::clone(account))
+    }
+
+    fn keep(&self, account: &Arc<Account>) {
+        let mut accounts = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, (at, _)| at.elapsed() < KEPT_FOR);
+        accounts.insert(account.id, (Instant::now(), Arc::clone(account)));
+    }
+}
+
+/// An active account. 404 for one that is not known.
+pub(crate) async fn account(app: &App, id: IntegrationId) -> Result<Arc<Account>> {
+    if let Some(account) = app.accounts.recent(id) {
+        return Ok(account);
+    }
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let stored = sql::integration(&mut tx, id).await?.ok_or(Error::NotFound("integration"))?;
+    tx.rollback().await?;
+    let account = Arc::new(open(app, stored)?);
+    app.accounts.keep(&account);
+    Ok(account)
+}
+
+/// The platform's own active account at a provider.
+pub(crate) async fn platform_account(app: &App, provider: Provider) -> Result<Arc<Account>> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let id = sql::platform_integration(&mut tx, provider).await?.ok_or(Error::NotFound("integration"))?;
+    tx.rollback().await?;
+    account(app, id).await
+}
+
+fn open(app: &App, stored: sql::Stored) -> Result<Account> {
+    let sealed = stored.credentials.ok_or_else(|| Error::Unavailable("the integration has no credentials".into()))?;
+    let opened = app.vault.open(&sealed, &context(stored.id))?;
+    let credentials: Credentials =
+        serde_json::from_slice(&opened).map_err(|_| Error::Internal("stored credentials cannot be read".into()))?;
+    match credentials {
+        Credentials::Openphone { api_key, webhook_secrets } => {
+            let base_url = stored.base_url.as_deref().unwrap_or(openphone::BASE_URL);
+            let client = openphone::Client::new(&app.accounts.http, base_url, Secret::new(api_key))
+                .map_err(|e| Error::Internal(e.to_string()))?;
+            Ok(Account {
+                id: stored.id,
+                organization: stored.organization,
+                provider: Provider::Openphone,
+                phones: PhoneSystem::Openphone(client),
+                webhook_secrets: webhook_secrets.into_iter().map(Secret::new).collect(),
+            })
+        }
+    }
+}
+
+/// Sealed credentials open only for the account they were sealed for.
+fn context(id: IntegrationId) -> String {
+    format!("integration:{id}")
+}
+
+/// Connects an account: stores its credentials, sealed. The caller has checked who may.
+pub(crate) async fn connect(
+    app: &App,
+    tx: &mut PgConnection,
+    organization: Option<OrganizationId>,
+    name: &str,
+    base_url: Option<&str>,
+    credentials: &Credentials,
+) -> Result<IntegrationId> {
+    let id: IntegrationId = new_id();
+    let plain = serde_json::to_vec(credentials).map_err(|_| Error::Internal("credentials cannot be written".into()))?;
+    let sealed = app.vault.seal(&plain, &context(id))?;
+    let Credentials::Openphone { .. } = credentials;
+    sql::insert(tx, id, organization, Provider::Openphone, name, base_url, &sealed).await?;
+    Ok(id)
+}

@@ -1,0 +1,53 @@
+//! Forgets what is past its time, and prepares the inbox for the next months.
+
+use tollbook_core::actor::Actor;
+
+use crate::app::App;
+use crate::error::Result;
+
+/// Rows removed in one transaction, so that none takes long.
+const CHUNK: i64 = 5_000;
+
+/// Removes live events after an hour, answers to idempotency keys after 24 hours, and expired sessions and tokens;
+/// makes the partitions of the inbox for this month and the two after it.
+pub(crate) async fn run(app: &App) -> Result<()> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    sqlx::query!("select ensure_inbox_partitions(clock_timestamp())").fetch_all(&mut *tx).await?;
+    sqlx::query!("delete from sessions where expires_at < now() -- all organizations: expired for everyone")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("delete from refresh_tokens where expires_at < now() - interval '1 day'").execute(&mut *tx).await?;
+    tx.commit().await?;
+    while remove_live_events(app).await? == CHUNK.unsigned_abs() {}
+    while remove_idempotency_keys(app).await? == CHUNK.unsigned_abs() {}
+    Ok(())
+}
+
+async fn remove_live_events(app: &App) -> Result<u64> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let removed = sqlx::query!(
+        "delete from live_events where (organization_id, id) in (
+             select organization_id, id from live_events where created_at < clock_timestamp() - interval '1 hour'
+             order by created_at limit $1)
+         -- all organizations: old for everyone",
+        CHUNK,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(removed.rows_affected())
+}
+
+async fn remove_idempotency_keys(app: &App) -> Result<u64> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let removed = sqlx::query!(
+        "delete from idempotency_keys where (principal, key) in (
+             select principal, key from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'
+             order by created_at limit $1)",
+        CHUNK,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(removed.rows_affected())
+}
