@@ -126,6 +126,8 @@ create table allowance_grants (
     -- In the base unit of its meters.
     granted numeric(38, 12) not null check (granted >= 0),
     used numeric(38, 12) not null default 0,
+    -- Taken away when a cycle began with more than the rollover's cap.
+    forfeited numeric(38, 12) not null default 0 check (forfeited >= 0),
     starts_at timestamptz not null,
     expires_at timestamptz not null,
     -- How many periods this was carried over already.
@@ -135,7 +137,7 @@ create table allowance_grants (
     foreign key (organization_id, account_id) references accounts (organization_id, id),
     foreign key (organization_id, subscription_id) references subscriptions (organization_id, id),
     foreign key (organization_id, rolled_from_id) references allowance_grants (organization_id, id),
-    constraint allowance_grants_used_check check (used >= 0 and used <= granted),
+    constraint allowance_grants_used_check check (used >= 0 and used + forfeited <= granted),
     constraint allowance_grants_period_check check (expires_at > starts_at),
     constraint allowance_grants_grant_key unique nulls not distinct
         (organization_id, account_id, subscription_id, allowance_key, starts_at, carried)
@@ -276,11 +278,14 @@ create table charges (
     revision integer not null default 1 check (revision > 0),
     part integer not null default 0 check (part >= 0),
     reverses_id uuid,
-    kind text not null check (kind in ('allowance', 'usage', 'overage', 'connection', 'minimum', 'fee', 'reversal', 'manual')),
+    kind text not null check (kind in ('allowance', 'usage', 'overage', 'connection', 'minimum', 'maximum', 'not_charged', 'fee', 'manual')),
     subscription_id uuid,
     seller_id uuid not null,
     plan_version_id uuid,
-    price_key text not null,
+    -- Null: the plan has no price for the meter.
+    price_key text,
+    -- The band of the calendar, if the price has bands.
+    band text,
     grant_id uuid,
     meter text,
     call_id uuid,
@@ -303,7 +308,7 @@ create table charges (
     constraint charges_source_check check (num_nonnulls(usage_event_id, period_id) <= 1 and
         (kind = 'manual' or num_nonnulls(usage_event_id, period_id) = 1)),
     constraint charges_customer_check check ((payer = 'customer') = (customer_id is not null)),
-    constraint charges_reversal_check check ((kind = 'reversal') = (reverses_id is not null))
+    constraint charges_allowance_check check ((kind = 'allowance') = (grant_id is not null))
 );
 create unique index charges_usage_key on charges (organization_id, usage_event_id, payer, revision, part) where usage_event_id is not null and reverses_id is null;
 create unique index charges_fee_key on charges (organization_id, period_id, payer, price_key, revision, part) where period_id is not null and reverses_id is null;
