@@ -130,17 +130,13 @@ create table allowance_grants (
     forfeited numeric(38, 12) not null default 0 check (forfeited >= 0),
     starts_at timestamptz not null,
     expires_at timestamptz not null,
-    -- How many periods this was carried over already.
-    carried integer not null default 0 check (carried >= 0),
-    rolled_from_id uuid,
     primary key (organization_id, id),
     foreign key (organization_id, account_id) references accounts (organization_id, id),
     foreign key (organization_id, subscription_id) references subscriptions (organization_id, id),
-    foreign key (organization_id, rolled_from_id) references allowance_grants (organization_id, id),
     constraint allowance_grants_used_check check (used >= 0 and used + forfeited <= granted),
     constraint allowance_grants_period_check check (expires_at > starts_at),
     constraint allowance_grants_grant_key unique nulls not distinct
-        (organization_id, account_id, subscription_id, allowance_key, starts_at, carried)
+        (organization_id, account_id, subscription_id, allowance_key, starts_at)
 ) with (fillfactor = 50);
 create index allowance_grants_account_id_idx on allowance_grants (organization_id, account_id, expires_at);
 comment on table allowance_grants is 'Included quantity as rows: granted, used, expiring. The oldest expiring is used first.';

@@ -1,0 +1,37 @@
+-- The usages behind rows of the rating queue: the first event of each chain with the sum of its corrections, the call it
+-- belongs to, and the terms in force at its time. A customer without a subscription is on the organization's
+-- pay-per-call terms.
+with roots as (
+    select distinct k.organization_id, k.account_id, coalesce(u.corrects_id, u.id) as usage_event_id
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as k (organization_id, account_id, usage_event_id)
+    join usage_events u on u.organization_id = k.organization_id and u.id = k.usage_event_id
+)
+select u.organization_id, a.id as account_id, a.payer, u.id, u.meter, u.occurred_at,
+    case a.payer when 'customer' then u.customer_id end as customer_id,
+    u.quantity + coalesce(s.quantity, 0) as "quantity!",
+    u.call_id, c.direction as "direction?", c.external_party as "external_party?", c.answered_at as "answered_at?", c.ended_at as "ended_at?",
+    b.id as "subscription_id?", p.id as "period_id?", p.starts_at as "period_starts_at?", p.ends_at as "period_ends_at?",
+    case when b.id is null then t.organization_id else g.seller_id end as "seller_id?",
+    case when b.id is null then t.plan_version_id else g.plan_version_id end as "plan_version_id?",
+    coalesce(b.zone, o.zone) as "zone!",
+    o.pay_per_call_invoicing,
+    extract(epoch from o.invoice_grace)::bigint as "grace_seconds!"
+from roots r
+join usage_events u on u.organization_id = r.organization_id and u.id = r.usage_event_id
+join accounts a on a.organization_id = r.organization_id and a.id = r.account_id
+join organizations o on o.id = u.organization_id
+left join lateral (
+    select sum(e.quantity) as quantity
+    from usage_events e
+    where e.organization_id = u.organization_id and e.corrects_id = u.id
+) s on true
+left join calls c on c.organization_id = u.organization_id and c.id = u.call_id
+left join subscriptions b on b.organization_id = a.organization_id and b.account_id = a.id
+    and b.starts_at <= u.occurred_at and (b.ends_at is null or u.occurred_at < b.ends_at)
+left join subscription_segments g on g.organization_id = b.organization_id and g.subscription_id = b.id
+    and g.starts_at <= u.occurred_at and u.occurred_at < g.ends_at
+left join billing_periods p on p.organization_id = b.organization_id and p.subscription_id = b.id
+    and p.starts_at <= u.occurred_at and u.occurred_at < p.ends_at
+left join pay_per_call_terms t on a.payer = 'customer' and t.organization_id = u.organization_id
+    and t.starts_at <= u.occurred_at and (t.ends_at is null or u.occurred_at < t.ends_at)
+order by u.occurred_at, u.id, a.id
