@@ -55,6 +55,9 @@ pub enum Error {
     /// The database refused or failed in a way that nobody expected: 500, or 503 if it does not answer.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
+    /// A provider refused or failed.
+    #[error(transparent)]
+    Provider(#[from] tollbook_providers::Error),
     /// A fault of ours: 500.
     #[error("{0}")]
     Internal(String),
@@ -89,6 +92,7 @@ impl Error {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => database_is_transient(error),
+            Self::Provider(error) => error.is_transient(),
             Self::Unavailable(_) | Self::RateLimited { .. } => true,
             _ => false,
         }

@@ -13,7 +13,10 @@ mod error;
 mod http;
 mod identity;
 mod ids;
+mod inbox;
+mod integrations;
 mod invoices;
+mod jobs;
 mod live;
 mod metering;
 mod numbers;
@@ -26,7 +29,10 @@ mod numbers;
 )]
 mod pages;
 pub mod sandbox;
+mod rating;
+mod retention;
 mod search;
+mod secrets;
 
 pub use app::{App, Wake};
 pub use clock::Clock;

@@ -85,7 +85,7 @@ async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Res
             let fetches = due.fetches.saturating_add(1);
             let legs = store::legs_of_call(tx, due.organization, due.id).await?;
             let next = group(legs.into_iter().map(|l| l.leg)).first().and_then(|call| next_check(call, fetches));
-            let at = next.map(|Check::Fetch { at, .. } | Check::Sweep { at, .. }| at);
+            let at = next.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
             set_check(tx, due, at, fetches).await?;
             let integration = due.source.integration;
             Ok(sids

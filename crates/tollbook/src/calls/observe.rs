@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::PgConnection;
-use tollbook_core::calls::{Call, Check, Direction, FORWARD_WINDOW_SECONDS, Leg, Outcome, Party, Phase, Provider, group, next_check};
+use tollbook_core::calls::{Call, Check, Direction, FORWARD_WINDOW_SECONDS, Leg, Outcome, Phase, Provider, group, next_check};
 use tollbook_core::ids::{CallId, CallLegId, CustomerId, IntegrationId, OrganizationId, UserId};
 use tollbook_core::metering::{Due, UsageRequest, call_usage, due};
-use tollbook_core::phone::E164;
+use tollbook_core::phone::{E164, Party};
 use uuid::Uuid;
 
 use super::store::{self, CallRow, EventRow, LegRow, Near, StoredCall, StoredLeg};

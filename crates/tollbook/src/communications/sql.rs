@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use tollbook_core::calls::{Direction, MessageState, MessageStatus, Party, Provider};
+use tollbook_core::calls::{Direction, MessageState, MessageStatus, Provider};
 use tollbook_core::ids::{CallId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId};
+use tollbook_core::phone::Party;
 use uuid::Uuid;
 
 use crate::calls::Source;

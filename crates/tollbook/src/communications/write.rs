@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tollbook_core::calls::{
-    Direction, Fact, MessageFact, MessageState, Party, ProcessingState, ProviderEvent, RecordingFact, SummaryFact,
+    Direction, Fact, MessageFact, MessageState, ProcessingState, ProviderEvent, RecordingFact, SummaryFact,
     TranscriptFact, VoicemailFact,
 };
 use tollbook_core::ids::{CallId, OrganizationId};
 use tollbook_core::metering::{Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage, voicemail_usage};
+use tollbook_core::phone::Party;
 use uuid::Uuid;
 
 use super::sql::{self, MessageRow, RecordingRow, TranscriptRow, VoicemailRow};

@@ -15,7 +15,7 @@ use crate::{integrations, numbers};
 /// Asks for a call record, and takes in what the provider knows of it.
 pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str) -> Result<()> {
     let account = integrations::account(app, integration).await?;
-    let events = account.phones()?.call(sid).await?;
+    let events = account.phones().call(sid).await?;
     let source = Source { integration, provider: account.provider };
     let mut tx = app.db.begin(&Actor::system()).await?;
     let known = calls::calls_of_sids(&mut tx, integration, &[sid]).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
 /// Reads the provider's list of numbers, then gives webhooks that named unknown ones another try.
 pub(crate) async fn sync_numbers(app: &App, integration: IntegrationId) -> Result<()> {
     let account = integrations::account(app, integration).await?;
-    let lines = account.phones()?.lines().await?;
+    let lines = account.phones().lines().await?;
     let mut tx = app.db.begin(&Actor::system()).await?;
     numbers::sync(&mut tx, account.provider, integration, account.organization, &lines, app.clock.now()).await?;
     sql::unpark(&mut tx, integration).await?;

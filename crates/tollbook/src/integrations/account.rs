@@ -9,8 +9,7 @@ use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{IntegrationId, OrganizationId};
-use tollbook_providers::http::Http;
-use tollbook_providers::{PhoneSystem, Secret, openphone};
+use tollbook_providers::{Http, PhoneSystem, Secret, openphone};
 
 use super::sql;
 use crate::app::App;
@@ -19,6 +18,9 @@ use crate::ids::new_id;
 
 /// A change of credentials reaches every node within this.
 const KEPT_FOR: Duration = Duration::from_secs(5);
+
+/// The provider's own address.
+const OPENPHONE_BASE_URL: &str = "https://api.quo.com";
 
 /// The secrets of an account, as they are sealed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -109,7 +111,7 @@ fn open(app: &App, stored: sql::Stored) -> Result<Account> {
         serde_json::from_slice(&opened).map_err(|_| Error::Internal("stored credentials cannot be read".into()))?;
     match credentials {
         Credentials::Openphone { api_key, webhook_secrets } => {
-            let base_url = stored.base_url.as_deref().unwrap_or(openphone::BASE_URL);
+            let base_url = stored.base_url.as_deref().unwrap_or(OPENPHONE_BASE_URL);
             let client = openphone::Client::new(&app.accounts.http, base_url, Secret::new(api_key))
                 .map_err(|e| Error::Internal(e.to_string()))?;
             Ok(Account {

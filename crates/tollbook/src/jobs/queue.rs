@@ -78,16 +78,16 @@ pub(super) async fn claim(db: &Db, limit: i64) -> Result<Vec<Claimed>> {
     let mut tx = db.begin(&Actor::system()).await?;
     let claimed = sqlx::query_as!(
         Claimed,
-        "update jobs set state = 'running', attempts = attempts + 1,
+        "with waiting as (
+             select id from jobs where state = 'waiting' and run_at <= clock_timestamp()
+             order by run_at, id limit $1 for update skip locked
+         ), stuck as (
+             select id from jobs where state = 'running' and locked_until < clock_timestamp()
+             order by locked_until limit $1 for update skip locked
+         )
+         update jobs set state = 'running', attempts = attempts + 1,
              locked_until = clock_timestamp() + make_interval(mins => $2)
-         where id in (
-             select id from (
-                 (select id, run_at from jobs where state = 'waiting' and run_at <= clock_timestamp()
-                  order by run_at, id limit $1 for update skip locked)
-                 union all
-                 (select id, run_at from jobs where state = 'running' and locked_until < clock_timestamp()
-                  order by locked_until limit $1 for update skip locked)
-             ) due limit $1)
+         where id in (select id from waiting union all select id from stuck limit $1)
          -- all organizations: claiming is the platform's
          returning id, kind, payload, attempts",
         limit,

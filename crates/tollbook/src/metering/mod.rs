@@ -5,5 +5,5 @@ mod recorded;
 mod sql;
 
 
-pub(crate) use accept::{Accepted, NewUsage, UsageWriter, store};
+pub(crate) use accept::{Accepted, NewUsage, UsageWriter, store, writer};
 pub(crate) use recorded::recorded_by_key;

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
-use tollbook_core::calls::{Direction, Party};
+use tollbook_core::calls::Direction;
 use tollbook_core::ids::{
     AccountId, CallId, ChargeId, CustomerId, GrantId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId, UsageEventId,
 };
 use tollbook_core::metering::{BuiltInMeter, MeterCode};
 use tollbook_core::money::{Fraction, Quantity};
-use tollbook_core::phone::E164;
+use tollbook_core::phone::{E164, Party};
 use tollbook_core::plans::Key;
 use tollbook_core::rating::{Grant, TierTotal};
 use uuid::Uuid;
