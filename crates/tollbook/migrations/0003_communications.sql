@@ -100,6 +100,7 @@ create index calls_customer_id_idx on calls (organization_id, customer_id, start
 create index calls_phone_number_id_idx on calls (organization_id, phone_number_id, started_at desc);
 create index calls_external_party_idx on calls (organization_id, external_party, started_at desc);
 create index calls_live_idx on calls (organization_id, started_at desc) where state <> 'ended' and merged_into_id is null;
+create index calls_merged_into_id_idx on calls (organization_id, merged_into_id) where merged_into_id is not null;
 create index calls_check_at_idx on calls (check_at) where check_at is not null;
 comment on table calls is 'One conversation, whatever the number of provider legs or callbacks. Its state only moves forward.';
 

@@ -307,7 +307,7 @@ create table charges (
     constraint charges_allowance_check check ((kind = 'allowance') = (grant_id is not null))
 );
 create unique index charges_usage_key on charges (organization_id, usage_event_id, payer, revision, part) where usage_event_id is not null and reverses_id is null;
-create unique index charges_fee_key on charges (organization_id, period_id, payer, price_key, revision, part) where period_id is not null and reverses_id is null;
+create unique index charges_fee_key on charges (organization_id, period_id, payer, price_key, revision, part) nulls not distinct where period_id is not null and reverses_id is null;
 create unique index charges_reverses_id_key on charges (organization_id, reverses_id) where reverses_id is not null;
 create index charges_invoice_id_idx on charges (organization_id, invoice_id, line_group, occurred_at);
 create index charges_call_id_idx on charges (organization_id, call_id) where call_id is not null;

@@ -17,6 +17,7 @@ mod inbox;
 mod integrations;
 mod invoices;
 mod jobs;
+mod ledger;
 mod live;
 mod metering;
 mod numbers;
@@ -29,10 +30,12 @@ mod numbers;
 )]
 mod pages;
 pub mod sandbox;
+mod plans;
 mod rating;
 mod retention;
 mod search;
 mod secrets;
+mod subscriptions;
 
 pub use app::{App, Wake};
 pub use clock::Clock;

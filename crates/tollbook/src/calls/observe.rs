@@ -298,27 +298,16 @@ impl Changes {
 
     /// Records the difference between what the calls amount to and what was recorded of them, merged ones included.
     async fn write_usage(&self, tx: &mut PgConnection, source: Source) -> Result<()> {
-        let all: Vec<(OrganizationId, CallId)> = self
-            .plans
-            .iter()
-            .zip(&self.rows)
-            .flat_map(|(plan, row)| std::iter::once(row.id).chain(plan.merged.iter().copied()).map(|id| (plan.organization, id)))
-            .collect();
-        let recorded = store::usage_of(tx, &all).await?;
+        // An ended call that goes on keeps what was recorded until it ends again.
+        let ended: Vec<(&Plan, &CallRow)> = self.plans.iter().zip(&self.rows).filter(|(_, row)| row.state == Phase::Ended).collect();
+        let keys: Vec<(OrganizationId, CallId)> = ended.iter().map(|(plan, row)| (plan.organization, row.id)).collect();
+        let recorded = store::usage_of(tx, &keys).await?;
         let mut usages = Vec::new();
-        for (plan, row) in self.plans.iter().zip(&self.rows) {
+        for (plan, row) in ended {
             let targets = call_usage(source.provider, &plan.call.state());
-            // An ended call that goes on keeps what was recorded until it ends again.
-            let is_open = row.state < Phase::Ended;
-            for id in std::iter::once(&row.id).chain(&plan.merged) {
-                let targets = if *id == row.id { targets.as_slice() } else { &[] };
-                if is_open && *id == row.id {
-                    continue;
-                }
-                let recorded = recorded.get(id).map(Vec::as_slice).unwrap_or_default();
-                let changes = due(targets, recorded).map_err(|e| Error::Internal(e.to_string()))?;
-                usages.extend(changes.into_iter().map(|change| usage(row, *id, change)));
-            }
+            let recorded = recorded.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+            let changes = due(&targets, recorded).map_err(|e| Error::Internal(e.to_string()))?;
+            usages.extend(changes.into_iter().map(|change| usage(row, change)));
         }
         if !usages.is_empty() {
             metering::store(tx, &usages).await?;
@@ -435,7 +424,7 @@ fn party(party: Option<&Party>) -> String {
     party.map(|p| p.as_str().to_owned()).unwrap_or_default()
 }
 
-fn usage(row: &CallRow, call: CallId, change: Due) -> NewUsage {
+fn usage(row: &CallRow, change: Due) -> NewUsage {
     NewUsage {
         organization: row.organization_id,
         request: UsageRequest {
@@ -451,7 +440,7 @@ fn usage(row: &CallRow, call: CallId, change: Due) -> NewUsage {
         },
         occurred_at: change.occurred_at,
         key: Some(change.key),
-        call: Some(call),
+        call: Some(row.id),
         corrects: change.corrects,
     }
 }

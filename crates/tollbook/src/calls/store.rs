@@ -311,6 +311,8 @@ pub(crate) async fn merge(tx: &mut PgConnection, organization: OrganizationId, f
                  and not exists (select from transcripts where organization_id = $1 and call_id = $3)
          ), viewers as (
              delete from call_viewers where organization_id = $1 and call_id = $2
+         ), earlier as (
+             update calls set merged_into_id = $3 where organization_id = $1 and merged_into_id = $2
          )
          update calls set merged_into_id = $3, state = 'ended', ended_at = coalesce(ended_at, answered_at, started_at),
              billable_seconds = 0, viewer_ids = '{}', check_at = null, customer_id = null, updated_at = now()
@@ -324,16 +326,17 @@ pub(crate) async fn merge(tx: &mut PgConnection, organization: OrganizationId, f
     Ok(())
 }
 
-/// What has been recorded of the usage of these calls.
+/// What has been recorded of the usage of these calls, and of those that were merged into them.
 pub(crate) async fn usage_of(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, CallId)],
 ) -> Result<HashMap<CallId, Vec<Recorded>>> {
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select u.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id
+        r#"select k.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)
-         join usage_events u on u.organization_id = k.organization_id and u.call_id = k.call_id"#,
+         join calls c on c.organization_id = k.organization_id and (c.id = k.call_id or c.merged_into_id = k.call_id)
+         join usage_events u on u.organization_id = c.organization_id and u.call_id = c.id"#,
         &organizations,
         &ids,
     )

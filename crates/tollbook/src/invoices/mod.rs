@@ -1,5 +1,8 @@
 //! Invoices: what a customer owes, and why.
 
+mod finalize;
+mod sql;
+
 #[cfg_attr(
     not(test),
     expect(
@@ -8,3 +11,5 @@
     )
 )]
 pub(crate) mod view;
+
+pub(crate) use finalize::finalize_due;

@@ -5,7 +5,7 @@ use tollbook_core::ids::{IntegrationId, JobId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, inbox, retention};
+use crate::{calls, inbox, invoices, retention, subscriptions};
 
 /// Something to be done outside a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,14 +25,22 @@ pub(crate) enum Job {
     },
     /// Look after calls of which something is missing.
     CheckCalls,
+    /// Make the next billing periods of subscriptions.
+    ExtendSubscriptions,
+    /// Finalize the drafts whose time has come.
+    FinalizeInvoices,
     /// Forget what is past its time, and prepare the inbox for the next months.
     Retain,
 }
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 2] =
-        [("check_calls", Self::CheckCalls, 2), ("retain", Self::Retain, 60)];
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 4] = [
+        ("check_calls", Self::CheckCalls, 2),
+        ("extend_subscriptions", Self::ExtendSubscriptions, 60),
+        ("finalize_invoices", Self::FinalizeInvoices, 2),
+        ("retain", Self::Retain, 60),
+    ];
 
     /// The name under which it is stored.
     pub(super) fn kind(&self) -> &'static str {
@@ -40,6 +48,8 @@ impl Job {
             Self::FetchCall { .. } => "fetch_call",
             Self::SyncNumbers { .. } => "sync_numbers",
             Self::CheckCalls => "check_calls",
+            Self::ExtendSubscriptions => "extend_subscriptions",
+            Self::FinalizeInvoices => "finalize_invoices",
             Self::Retain => "retain",
         }
     }
@@ -50,6 +60,8 @@ impl Job {
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
             Self::CheckCalls => calls::check_due(app).await,
+            Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
+            Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::Retain => retention::run(app).await,
         }
     }

@@ -31,6 +31,13 @@ pub(super) struct Change<'a> {
     pub(super) currency: String,
 }
 
+impl Change<'_> {
+    /// Whether there is anything to pay.
+    pub(super) fn costs(&self) -> bool {
+        self.charge.iter().any(|part| part.amount.is_some_and(|amount| !amount.is_zero()))
+    }
+}
+
 /// Why a usage was not rated; it stays in the queue, visible.
 #[derive(Debug)]
 pub(super) struct Refused {

@@ -11,6 +11,7 @@ use tollbook_core::ids::{
 };
 use tollbook_core::metering::{BuiltInMeter, MeterCode};
 use tollbook_core::money::{Fraction, Quantity};
+use tollbook_core::payer::PayerKind;
 use tollbook_core::phone::{E164, Party};
 use tollbook_core::plans::Key;
 use tollbook_core::rating::{Grant, TierTotal};
@@ -19,22 +20,6 @@ use uuid::Uuid;
 use super::terms::TermsKey;
 use crate::db::types::Text;
 use crate::error::{Error, Result};
-
-/// Who pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Payer {
-    Organization,
-    Customer,
-}
-
-impl Payer {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Organization => "organization",
-            Self::Customer => "customer",
-        }
-    }
-}
 
 /// A row of the rating queue.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +35,7 @@ pub(super) struct Queued {
 pub(super) struct Item {
     pub(super) organization: OrganizationId,
     pub(super) account: AccountId,
-    pub(super) payer: Payer,
+    pub(super) payer: PayerKind,
     pub(super) usage: UsageEventId,
     pub(super) meter: MeterCode,
     pub(super) quantity: Quantity,
@@ -148,7 +133,7 @@ pub(super) async fn items(tx: &mut PgConnection, queued: &[Queued]) -> Result<Ve
             Ok(Item {
                 organization: row.organization_id.into(),
                 account: row.account_id.into(),
-                payer: if row.payer == "organization" { Payer::Organization } else { Payer::Customer },
+                payer: row.payer.parse().map_err(|e| stored("payer", &e))?,
                 usage: row.id.into(),
                 quantity: Quantity::try_from(row.quantity).map_err(|e| stored("quantity", &e))?,
                 began_at: row.answered_at.map(|at| at.to_jiff()).filter(|_| is_time).unwrap_or(occurred_at),
@@ -306,4 +291,14 @@ pub(super) async fn roots(
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| ((row.organization_id.into(), row.id.into()), row.root.into())).collect())
+}
+
+/// The grants of one account that usage at or after `since` may draw on.
+pub(crate) async fn grants_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    since: Timestamp,
+) -> Result<Vec<Grant>> {
+    Ok(grants(tx, &[(organization, account)], since).await?.remove(&account).unwrap_or_default())
 }

@@ -10,5 +10,8 @@ mod store;
 mod terms;
 mod worker;
 
+pub(crate) use load::grants_of;
+pub(crate) use place::{FeePlace, fee_draft};
+pub(crate) use store::{Fee, charge_fee};
 pub(crate) use terms::TermsCache;
 pub(crate) use worker::{drain, start};

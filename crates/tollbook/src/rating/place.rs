@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::ids::{CallId, CustomerId, InvoiceId, OrganizationId};
+use tollbook_core::payer::{Payer, PayerKind};
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
-use super::load::{Item, Payer};
+use super::load::Item;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 
@@ -31,11 +32,11 @@ pub(super) struct Place {
     pub(super) grace_seconds: i64,
 }
 
-/// Where a usage belongs, its document being open.
-pub(super) fn place(item: &Item, currency: &str) -> Result<Place> {
+/// Where a usage belongs, its document being open. What costs nothing makes no document of its own.
+pub(super) fn place(item: &Item, currency: &str, costs: bool) -> Result<Place> {
     let zone: Zone = item.zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
     let month = |at| zone.month(at).map_err(|e| Error::Internal(e.to_string()));
-    let call = item.call.filter(|_| item.contract.is_none() && item.payer == Payer::Customer && item.is_invoiced_per_call);
+    let call = item.call.filter(|_| item.contract.is_none() && item.payer == PayerKind::Customer && item.is_invoiced_per_call && costs);
     let (period_start, period_end) = match (item.contract, call, item.call_ended_at) {
         (Some(contract), _, _) => (contract.starts_at, contract.ends_at),
         (None, Some(_), Some(ended)) => (item.occurred_at, ended.max(later(item.occurred_at, 1))),
@@ -191,4 +192,53 @@ impl<'a> Columns<'a> {
             ends: places.iter().map(|p| p.period_end.to_sqlx()).collect(),
         }
     }
+}
+
+/// Where the base fee of a period belongs.
+pub(crate) struct FeePlace<'a> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) payer: Payer,
+    pub(crate) currency: &'a str,
+    pub(crate) zone: &'a str,
+    pub(crate) grace_seconds: i64,
+    /// The period that the fee is for.
+    pub(crate) period: (Timestamp, Timestamp),
+    /// The period before it, on whose document it goes.
+    pub(crate) previous: Option<(Timestamp, Timestamp)>,
+}
+
+/// The draft of a fee: that of the usage of the period before; for a first period a document of its own, at once.
+pub(crate) async fn fee_draft(tx: &mut PgConnection, fee: &FeePlace<'_>, now: Timestamp) -> Result<InvoiceId> {
+    if let Some((period_start, period_end)) = fee.previous {
+        let place = Place {
+            organization: fee.organization,
+            payer: fee.payer.kind().as_str(),
+            customer: fee.payer.customer(),
+            currency: fee.currency.to_owned(),
+            call: None,
+            period_start,
+            period_end,
+            zone: fee.zone.to_owned(),
+            grace_seconds: fee.grace_seconds,
+        };
+        let found = drafts(tx, &BTreeSet::from([place.clone()]), now).await?;
+        return found.get(&place).copied().ok_or_else(|| Error::Internal("a draft invoice was not made".into()));
+    }
+    let id: InvoiceId = new_id();
+    sqlx::query!(
+        "insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, finalize_at)
+         values ($1, $2, $3, $4, 'one_off', $5, $6, $7, $8, $9)",
+        fee.organization.uuid(),
+        id.uuid(),
+        fee.payer.kind().as_str(),
+        fee.payer.customer().map(Uuid::from),
+        fee.currency,
+        fee.period.0.to_sqlx(),
+        fee.period.1.to_sqlx(),
+        fee.zone,
+        later(fee.period.0, fee.grace_seconds).to_sqlx(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(id)
 }

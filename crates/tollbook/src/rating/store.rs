@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, ChargeId, InvoiceId, OrganizationId};
+use tollbook_core::ids::{AccountId, ChargeId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId};
 use tollbook_core::money::Fraction;
-use tollbook_core::rating::TRACE_VERSION;
+use tollbook_core::payer::Payer;
+use tollbook_core::rating::{ChargePart, TRACE_VERSION};
 use uuid::Uuid;
 
 use super::batch::{Book, Change};
@@ -22,7 +23,8 @@ struct ChargeRow {
     payer: &'static str,
     customer_id: Option<Uuid>,
     account_id: Uuid,
-    usage_event_id: Uuid,
+    usage_event_id: Option<Uuid>,
+    period_id: Option<Uuid>,
     revision: i32,
     part: i32,
     kind: String,
@@ -32,7 +34,7 @@ struct ChargeRow {
     price_key: Option<String>,
     band: Option<String>,
     grant_id: Option<Uuid>,
-    meter: String,
+    meter: Option<String>,
     call_id: Option<Uuid>,
     quantity: String,
     unit_price: Option<String>,
@@ -71,7 +73,8 @@ pub(super) async fn write(tx: &mut PgConnection, changes: &[Change<'_>], invoice
                 payer: item.payer.as_str(),
                 customer_id: item.customer.map(Uuid::from),
                 account_id: item.account.uuid(),
-                usage_event_id: item.usage.uuid(),
+                usage_event_id: Some(item.usage.uuid()),
+                period_id: None,
                 revision: change.revision,
                 part: i32::from(part.part),
                 kind: part.kind.to_string(),
@@ -81,7 +84,7 @@ pub(super) async fn write(tx: &mut PgConnection, changes: &[Change<'_>], invoice
                 price_key: part.price_key.as_ref().map(|k| k.as_str().to_owned()),
                 band: part.band.as_ref().map(|k| k.as_str().to_owned()),
                 grant_id: part.grant_id.map(Uuid::from),
-                meter: item.meter.to_string(),
+                meter: Some(item.meter.to_string()),
                 call_id: item.call.map(Uuid::from),
                 quantity: part.quantity.to_string(),
                 unit_price: part.unit_price.map(|p| p.to_string()),
@@ -97,12 +100,69 @@ pub(super) async fn write(tx: &mut PgConnection, changes: &[Change<'_>], invoice
             })
         })
         .collect::<Result<_>>()?;
+    insert(tx, &rows).await
+}
+
+async fn insert(tx: &mut PgConnection, rows: &[ChargeRow]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let rows = serde_json::to_value(&rows).map_err(|e| Error::Internal(format!("charges cannot be written: {e}")))?;
+    let rows = serde_json::to_value(rows).map_err(|e| Error::Internal(format!("charges cannot be written: {e}")))?;
     sqlx::query_file!("src/rating/charge.sql", rows).execute(tx).await?;
     Ok(())
+}
+
+/// The base fee of a period, to be charged.
+pub(crate) struct Fee {
+    pub(crate) organization: OrganizationId,
+    pub(crate) payer: Payer,
+    pub(crate) account: AccountId,
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) period: PeriodId,
+    pub(crate) seller: Uuid,
+    pub(crate) version: PlanVersionId,
+    pub(crate) occurred_at: jiff::Timestamp,
+    pub(crate) invoice: InvoiceId,
+    pub(crate) part: ChargePart,
+}
+
+/// Charges the base fee of a period.
+pub(crate) async fn charge_fee(tx: &mut PgConnection, fee: &Fee) -> Result<()> {
+    let amount = fee.part.amount.unwrap_or(Fraction::ZERO);
+    let trace = serde_json::to_value(&fee.part.trace).map_err(|e| Error::Internal(format!("a trace cannot be written: {e}")))?;
+    let row = ChargeRow {
+        organization_id: fee.organization.uuid(),
+        id: new_id(),
+        payer: fee.payer.kind().as_str(),
+        customer_id: fee.payer.customer().map(Uuid::from),
+        account_id: fee.account.uuid(),
+        usage_event_id: None,
+        period_id: Some(fee.period.uuid()),
+        revision: 1,
+        part: i32::from(fee.part.part),
+        kind: fee.part.kind.to_string(),
+        subscription_id: Some(fee.subscription.uuid()),
+        seller_id: fee.seller,
+        plan_version_id: Some(fee.version.uuid()),
+        price_key: None,
+        band: None,
+        grant_id: None,
+        meter: None,
+        call_id: None,
+        quantity: fee.part.quantity.to_string(),
+        unit_price: fee.part.unit_price.map(|p| p.to_string()),
+        divisor: fee.part.divisor.map(|q| q.to_string()),
+        amount_numerator: amount.numerator().to_string(),
+        amount_denominator: amount.denominator().to_string(),
+        currency: fee.part.currency.code().to_owned(),
+        invoice_id: fee.invoice,
+        // One line for each period's fee: two may meet on one document.
+        line_group: format!("fee/{}", fee.period),
+        occurred_at: fee.occurred_at,
+        trace_version: i32::from(TRACE_VERSION),
+        trace,
+    };
+    insert(tx, &[row]).await
 }
 
 /// Undoes charges exactly: the same charge with the opposite quantity and amount, on the draft of the new one.

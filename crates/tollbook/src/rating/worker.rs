@@ -102,7 +102,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
     let before = store::copy(&books);
     let in_force = load::in_force(tx, &items).await?;
     let Outcome { changes, refused } = rate_all(&items, &terms, &in_force, &mut books);
-    let places: Vec<Place> = changes.iter().map(|c| place::place(c.item, &c.currency)).collect::<Result<_>>()?;
+    let places: Vec<Place> = changes.iter().map(|c| place::place(c.item, &c.currency, c.costs())).collect::<Result<_>>()?;
     let drafts = place::drafts(tx, &places.iter().cloned().collect::<BTreeSet<_>>(), app.clock.now()).await?;
     let invoices: Vec<InvoiceId> = places.iter().filter_map(|p| drafts.get(p).copied()).collect();
     store::write(tx, &changes, &invoices).await?;

@@ -1,0 +1,124 @@
+//! Starting a subscription.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use sqlx::PgConnection;
+use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId, SegmentId, SubscriptionId};
+use tollbook_core::payer::Payer;
+use tollbook_core::subscriptions::Schedule;
+use tollbook_core::time::Zone;
+use uuid::Uuid;
+
+use super::extend::extend;
+use crate::error::{Error, OnConstraint as _, Result};
+use crate::ids::new_id;
+
+/// A subscription to start.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSubscription {
+    pub(crate) organization: OrganizationId,
+    pub(crate) payer: Payer,
+    /// Of the organization's plans for a customer, of the platform's for the organization itself.
+    pub(crate) plan_version: PlanVersionId,
+    pub(crate) starts_at: Timestamp,
+    /// The day of the month on which periods begin; the day it starts on if absent.
+    pub(crate) billing_day: Option<i8>,
+    pub(crate) auto_renew: bool,
+}
+
+/// Starts a subscription: its account, its terms, its first periods with their fees and grants.
+pub(crate) async fn subscribe(tx: &mut PgConnection, new: &NewSubscription, now: Timestamp) -> Result<SubscriptionId> {
+    let organization = new.organization.uuid();
+    let seller = match new.payer {
+        Payer::Organization => Uuid::nil(),
+        Payer::Customer(_) => organization,
+    };
+    let interval = published_interval(tx, seller, new.plan_version).await?;
+    let zone = sqlx::query_scalar!("select zone from organizations where id = $1", organization).fetch_one(&mut *tx).await?;
+    let zone: Zone = zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let day = new.billing_day.unwrap_or_else(|| zone.date(new.starts_at).day());
+    let schedule = Schedule::with_billing_day(day, interval, new.starts_at, zone.clone())
+        .map_err(|e| Error::invalid("billingCycleDay", e.to_string()))?;
+    let account = account(tx, new.organization, new.payer).await?;
+    let id: SubscriptionId = new_id();
+    sqlx::query!(
+        "insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at, auto_renew)
+         values ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10)",
+        organization,
+        id.uuid(),
+        new.payer.kind().as_str(),
+        new.payer.customer().map(Uuid::from),
+        account.uuid(),
+        zone.name(),
+        schedule.anchor_on().to_sqlx(),
+        i32::try_from(interval).unwrap_or(1),
+        new.starts_at.to_sqlx(),
+        new.auto_renew,
+    )
+    .execute(&mut *tx)
+    .await
+    .on_constraint("subscriptions_account_id_excl", || {
+        Error::conflict("already_subscribed", "there is a subscription at that time already")
+    })?;
+    let segment: SegmentId = new_id();
+    sqlx::query!(
+        "insert into subscription_segments (organization_id, id, subscription_id, seller_id, plan_version_id, starts_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        organization,
+        segment.uuid(),
+        id.uuid(),
+        seller,
+        new.plan_version.uuid(),
+        new.starts_at.to_sqlx(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    extend(tx, new.organization, id, now).await?;
+    Ok(id)
+}
+
+async fn published_interval(tx: &mut PgConnection, seller: Uuid, version: PlanVersionId) -> Result<i64> {
+    let interval = sqlx::query_scalar!(
+        r#"select coalesce((v.document ->> 'intervalMonths')::bigint, 1) as "interval!"
+           from plan_versions v join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
+           where v.seller_id = $1 and v.id = $2 and v.state = 'published' and p.kind = 'subscription'"#,
+        seller,
+        version.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    interval.ok_or_else(|| Error::invalid("planVersionId", "is not a published plan for subscriptions"))
+}
+
+/// The account of a payer; an organization gets one when the platform first sells to it.
+async fn account(tx: &mut PgConnection, organization: OrganizationId, payer: Payer) -> Result<AccountId> {
+    match payer {
+        Payer::Customer(customer) => customer_account(tx, organization, customer).await,
+        Payer::Organization => {
+            let id: AccountId = new_id();
+            sqlx::query!(
+                "insert into accounts (organization_id, id, payer) values ($1, $2, 'organization')
+                 on conflict (organization_id) where payer = 'organization' do nothing",
+                organization.uuid(),
+                id.uuid(),
+            )
+            .execute(&mut *tx)
+            .await?;
+            let id = sqlx::query_scalar!("select id from accounts where organization_id = $1 and payer = 'organization'", organization.uuid())
+                .fetch_one(tx)
+                .await?;
+            Ok(id.into())
+        }
+    }
+}
+
+async fn customer_account(tx: &mut PgConnection, organization: OrganizationId, customer: CustomerId) -> Result<AccountId> {
+    let id = sqlx::query_scalar!(
+        "update customers set kind = 'customer', updated_at = now() where organization_id = $1 and id = $2 returning account_id",
+        organization.uuid(),
+        customer.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    id.map(AccountId::from).ok_or(Error::NotFound("customer"))
+}
