@@ -29,10 +29,10 @@ mod numbers;
     )
 )]
 mod pages;
-pub mod sandbox;
 mod plans;
 mod rating;
 mod retention;
+pub mod sandbox;
 mod search;
 mod secrets;
 mod subscriptions;

@@ -12,11 +12,17 @@ const CHUNK: i64 = 5_000;
 /// makes the partitions of the inbox for this month and the two after it.
 pub(crate) async fn run(app: &App) -> Result<()> {
     let mut tx = app.db.begin(&Actor::system()).await?;
-    sqlx::query!("select ensure_inbox_partitions(clock_timestamp())").fetch_all(&mut *tx).await?;
-    sqlx::query!("delete from sessions where expires_at < now() -- all organizations: expired for everyone")
+    sqlx::query!("select ensure_inbox_partitions(clock_timestamp())")
+        .fetch_all(&mut *tx)
+        .await?;
+    sqlx::query!(
+        "delete from sessions where expires_at < now() -- all organizations: expired for everyone"
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("delete from refresh_tokens where expires_at < now() - interval '1 day'")
         .execute(&mut *tx)
         .await?;
-    sqlx::query!("delete from refresh_tokens where expires_at < now() - interval '1 day'").execute(&mut *tx).await?;
     tx.commit().await?;
     while remove_live_events(app).await? == CHUNK.unsigned_abs() {}
     while remove_idempotency_keys(app).await? == CHUNK.unsigned_abs() {}

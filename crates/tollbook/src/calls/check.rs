@@ -63,7 +63,10 @@ async fn due_calls(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<DueCall>
         .map(|row| DueCall {
             organization: row.organization_id.into(),
             id: row.id.into(),
-            source: Source { integration: IntegrationId::from(row.integration_id), provider: row.provider.0 },
+            source: Source {
+                integration: IntegrationId::from(row.integration_id),
+                provider: row.provider.0,
+            },
             fetches: u32::try_from(row.fetches).unwrap_or(0),
         })
         .collect())
@@ -71,7 +74,9 @@ async fn due_calls(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<DueCall>
 
 async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Result<Vec<NewJob>> {
     let legs = store::legs_of_call(tx, due.organization, due.id).await?;
-    let check = group(legs.into_iter().map(|l| l.leg)).first().and_then(|call| next_check(call, due.fetches));
+    let check = group(legs.into_iter().map(|l| l.leg))
+        .first()
+        .and_then(|call| next_check(call, due.fetches));
     match check {
         None => {
             set_check(tx, due, None, due.fetches).await?;
@@ -84,7 +89,9 @@ async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Res
         Some(Check::Fetch { sids, .. }) => {
             let fetches = due.fetches.saturating_add(1);
             let legs = store::legs_of_call(tx, due.organization, due.id).await?;
-            let next = group(legs.into_iter().map(|l| l.leg)).first().and_then(|call| next_check(call, fetches));
+            let next = group(legs.into_iter().map(|l| l.leg))
+                .first()
+                .and_then(|call| next_check(call, fetches));
             let at = next.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
             set_check(tx, due, at, fetches).await?;
             let integration = due.source.integration;
@@ -102,7 +109,11 @@ async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Res
                 .map(|sid| Observation {
                     organization: due.organization,
                     leg: Leg::swept(sid, now),
-                    told: Some(Told { occurred_at: now, kind: "given_up", inbox: None }),
+                    told: Some(Told {
+                        occurred_at: now,
+                        kind: "given_up",
+                        inbox: None,
+                    }),
                 })
                 .collect();
             observe(tx, due.source, observations).await?;
@@ -111,7 +122,12 @@ async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Res
     }
 }
 
-async fn set_check(tx: &mut PgConnection, due: &DueCall, at: Option<Timestamp>, fetches: u32) -> Result<()> {
+async fn set_check(
+    tx: &mut PgConnection,
+    due: &DueCall,
+    at: Option<Timestamp>,
+    fetches: u32,
+) -> Result<()> {
     sqlx::query!(
         "update calls set check_at = $3, fetches = $4 where organization_id = $1 and id = $2",
         Uuid::from(due.organization),

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::PgConnection;
-use tollbook_core::calls::{Call, Check, Direction, FORWARD_WINDOW_SECONDS, Leg, Outcome, Phase, Provider, group, next_check};
+use tollbook_core::calls::{
+    Call, Check, Direction, FORWARD_WINDOW_SECONDS, Leg, Outcome, Phase, Provider, group,
+    next_check,
+};
 use tollbook_core::ids::{CallId, CallLegId, CustomerId, IntegrationId, OrganizationId, UserId};
 use tollbook_core::metering::{Due, UsageRequest, call_usage, due};
 use tollbook_core::phone::{E164, Party};
@@ -50,7 +53,11 @@ pub(crate) struct Told {
 pub(crate) type CallOfSid = HashMap<String, (OrganizationId, CallId)>;
 
 /// Takes in observations, in any order and any number of times; returns the calls of all legs concerned.
-pub(crate) async fn observe(tx: &mut PgConnection, source: Source, observations: Vec<Observation>) -> Result<CallOfSid> {
+pub(crate) async fn observe(
+    tx: &mut PgConnection,
+    source: Source,
+    observations: Vec<Observation>,
+) -> Result<CallOfSid> {
     if observations.is_empty() {
         return Ok(CallOfSid::new());
     }
@@ -79,26 +86,42 @@ struct Plan {
 }
 
 impl Desk {
-    async fn load(tx: &mut PgConnection, source: Source, observations: &[Observation]) -> Result<Self> {
+    async fn load(
+        tx: &mut PgConnection,
+        source: Source,
+        observations: &[Observation],
+    ) -> Result<Self> {
         let sids: BTreeSet<&str> = observations
             .iter()
             .flat_map(|o| std::iter::once(o.leg.sid()).chain(o.leg.parent_sid()))
             .collect();
         let sids: Vec<&str> = sids.into_iter().collect();
-        let mut desk = Self { legs: BTreeMap::new(), touched: BTreeSet::new() };
+        let mut desk = Self {
+            legs: BTreeMap::new(),
+            touched: BTreeSet::new(),
+        };
         desk.add(store::legs_of(tx, source.integration, &sids).await?);
         Ok(desk)
     }
 
     fn add(&mut self, stored: Vec<StoredLeg>) {
-        for StoredLeg { organization, id, call, leg } in stored {
+        for StoredLeg {
+            organization,
+            id,
+            call,
+            leg,
+        } in stored
+        {
             let place = (organization, leg.sid().to_owned());
             self.legs.entry(place).or_insert((leg, Some((id, call))));
         }
     }
 
     fn join(&mut self, observations: &[Observation]) {
-        for Observation { organization, leg, .. } in observations {
+        for Observation {
+            organization, leg, ..
+        } in observations
+        {
             let place = (*organization, leg.sid().to_owned());
             self.touched.insert(place.clone());
             match self.legs.get_mut(&place) {
@@ -136,10 +159,15 @@ impl Desk {
 
     /// The calls that the legs make up, as far as anything about them changes.
     fn plan(&self, observations: &[Observation]) -> Result<Vec<Plan>> {
-        let organizations: BTreeSet<OrganizationId> = observations.iter().map(|o| o.organization).collect();
+        let organizations: BTreeSet<OrganizationId> =
+            observations.iter().map(|o| o.organization).collect();
         let mut plans = Vec::new();
         for organization in organizations {
-            let legs = self.legs.iter().filter(|((o, _), _)| *o == organization).map(|(_, (leg, _))| leg.clone());
+            let legs = self
+                .legs
+                .iter()
+                .filter(|((o, _), _)| *o == organization)
+                .map(|(_, (leg, _))| leg.clone());
             for call in group(legs) {
                 let stored: Vec<CallId> = call
                     .legs()
@@ -152,12 +180,20 @@ impl Desk {
                         rows.push(id);
                     }
                 }
-                let is_touched = call.legs().iter().any(|leg| self.touched.contains(&(organization, leg.sid().to_owned())));
+                let is_touched = call
+                    .legs()
+                    .iter()
+                    .any(|leg| self.touched.contains(&(organization, leg.sid().to_owned())));
                 if is_touched || rows.len() > 1 {
                     // The row made first stays, so that what refers to it stays right; identifiers sort by time.
                     rows.sort_unstable();
                     let mut rows = rows.into_iter();
-                    plans.push(Plan { organization, call, known: rows.next(), merged: rows.collect() });
+                    plans.push(Plan {
+                        organization,
+                        call,
+                        known: rows.next(),
+                        merged: rows.collect(),
+                    });
                 }
             }
         }
@@ -183,8 +219,14 @@ fn split_shared_rows(plans: &mut [Plan]) -> Result<()> {
         plan.merged.retain(|id| !taken.contains(id));
     }
     let kept: HashSet<CallId> = plans.iter().filter_map(|p| p.known).collect();
-    if plans.iter().flat_map(|p| &p.merged).any(|id| kept.contains(id)) {
-        return Err(Error::Internal("a call would be merged into another and kept".into()));
+    if plans
+        .iter()
+        .flat_map(|p| &p.merged)
+        .any(|id| kept.contains(id))
+    {
+        return Err(Error::Internal(
+            "a call would be merged into another and kept".into(),
+        ));
     }
     Ok(())
 }
@@ -198,15 +240,30 @@ struct Changes {
 }
 
 impl Changes {
-    async fn resolve(tx: &mut PgConnection, source: Source, desk: &Desk, plans: Vec<Plan>) -> Result<Self> {
+    async fn resolve(
+        tx: &mut PgConnection,
+        source: Source,
+        desk: &Desk,
+        plans: Vec<Plan>,
+    ) -> Result<Self> {
         let known: Vec<(OrganizationId, CallId)> = plans
             .iter()
-            .flat_map(|p| p.known.iter().chain(&p.merged).map(|id| (p.organization, *id)))
+            .flat_map(|p| {
+                p.known
+                    .iter()
+                    .chain(&p.merged)
+                    .map(|id| (p.organization, *id))
+            })
             .collect();
         let before = store::calls(tx, &known).await?;
         let user_keys: Vec<(OrganizationId, String)> = plans
             .iter()
-            .flat_map(|p| p.call.legs().iter().filter_map(|l| Some((p.organization, l.user_sid()?.to_owned()))))
+            .flat_map(|p| {
+                p.call
+                    .legs()
+                    .iter()
+                    .filter_map(|l| Some((p.organization, l.user_sid()?.to_owned())))
+            })
             .collect();
         let users = store::users_by_sid(tx, &user_keys).await?;
         let line_keys: Vec<LineKey> = plans.iter().map(|p| line_key(source.provider, p)).collect();
@@ -220,10 +277,21 @@ impl Changes {
             rows.push(row(source, plan, known, line.as_ref(), customer, &users));
         }
         debug_assert!(desk.legs.len() >= rows.len(), "a call has a leg");
-        Ok(Self { rows, plans, before, users })
+        Ok(Self {
+            rows,
+            plans,
+            before,
+            users,
+        })
     }
 
-    async fn write(&self, tx: &mut PgConnection, source: Source, desk: &Desk, observations: &[Observation]) -> Result<()> {
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        source: Source,
+        desk: &Desk,
+        observations: &[Observation],
+    ) -> Result<()> {
         for (plan, row) in self.plans.iter().zip(&self.rows) {
             for from in &plan.merged {
                 // Before the row takes over the conversation's name.
@@ -235,7 +303,11 @@ impl Changes {
         store::write_events(tx, &self.event_rows(observations)).await?;
         store::write_viewers(tx, &self.rows).await?;
         self.write_usage(tx, source).await?;
-        let told: Vec<_> = self.rows.iter().map(|row| (row.organization_id, self.live_kind(row), row.id.uuid())).collect();
+        let told: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| (row.organization_id, self.live_kind(row), row.id.uuid()))
+            .collect();
         live::publish(tx, &told).await
     }
 
@@ -266,7 +338,9 @@ impl Changes {
                     phase: leg.phase(),
                     external_party: party(leg.external()),
                     our_number: leg.our_number().map(E164::to_string).unwrap_or_default(),
-                    answered_by: leg.user_sid().and_then(|sid| self.user(plan.organization, sid)),
+                    answered_by: leg
+                        .user_sid()
+                        .and_then(|sid| self.user(plan.organization, sid)),
                     started_at: leg.started_at(),
                     answered_at: leg.answered_at(),
                     ended_at: leg.ended_at(),
@@ -299,8 +373,16 @@ impl Changes {
     /// Records the difference between what the calls amount to and what was recorded of them, merged ones included.
     async fn write_usage(&self, tx: &mut PgConnection, source: Source) -> Result<()> {
         // An ended call that goes on keeps what was recorded until it ends again.
-        let ended: Vec<(&Plan, &CallRow)> = self.plans.iter().zip(&self.rows).filter(|(_, row)| row.state == Phase::Ended).collect();
-        let keys: Vec<(OrganizationId, CallId)> = ended.iter().map(|(plan, row)| (plan.organization, row.id)).collect();
+        let ended: Vec<(&Plan, &CallRow)> = self
+            .plans
+            .iter()
+            .zip(&self.rows)
+            .filter(|(_, row)| row.state == Phase::Ended)
+            .collect();
+        let keys: Vec<(OrganizationId, CallId)> = ended
+            .iter()
+            .map(|(plan, row)| (plan.organization, row.id))
+            .collect();
         let recorded = store::usage_of(tx, &keys).await?;
         let mut usages = Vec::new();
         for (plan, row) in ended {
@@ -324,7 +406,10 @@ impl Changes {
             .iter()
             .zip(&self.rows)
             .flat_map(|(plan, row)| {
-                plan.call.legs().iter().map(|leg| (leg.sid().to_owned(), (plan.organization, row.id)))
+                plan.call
+                    .legs()
+                    .iter()
+                    .map(|leg| (leg.sid().to_owned(), (plan.organization, row.id)))
             })
             .collect()
     }
@@ -332,13 +417,20 @@ impl Changes {
 
 fn line_key(provider: Provider, plan: &Plan) -> LineKey {
     let state = plan.call.state();
-    LineKey { provider, sid: state.number_sid, e164: state.our_number, at: state.started_at }
+    LineKey {
+        provider,
+        sid: state.number_sid,
+        e164: state.our_number,
+        at: state.started_at,
+    }
 }
 
 /// Who is to be recognized: the person on the other side. Whoever calls in becomes a prospect if nobody knows them.
 fn caller(plan: &Plan) -> Option<Caller> {
     let state = plan.call.state();
-    let Some(Party::Number(number)) = state.external else { return None };
+    let Some(Party::Number(number)) = state.external else {
+        return None;
+    };
     Some(Caller {
         organization: plan.organization,
         number,
@@ -362,7 +454,12 @@ fn row(
         .filter_map(|sid| users.get(&(plan.organization, sid.clone())).copied())
         .collect();
     let direction = state.direction.unwrap_or(Direction::Incoming);
-    let ours = state.our_number.as_ref().or(line.map(|l| &l.e164)).map(E164::to_string).unwrap_or_default();
+    let ours = state
+        .our_number
+        .as_ref()
+        .or(line.map(|l| &l.e164))
+        .map(E164::to_string)
+        .unwrap_or_default();
     let external = party(state.external.as_ref());
     let (from_party, to_party) = match direction {
         Direction::Incoming => (external.clone(), ours),
@@ -376,7 +473,9 @@ fn row(
         conversation_sid: state.root_sid.clone(),
         integration_id: source.integration,
         phone_number_id: line.map(|l| l.number),
-        mapping_id: line.filter(|l| l.organization == plan.organization).map(|l| l.mapping),
+        mapping_id: line
+            .filter(|l| l.organization == plan.organization)
+            .map(|l| l.mapping),
         direction,
         state: state.phase,
         outcome: state.outcome,
@@ -402,14 +501,23 @@ fn row(
 fn ended_at(call: &Call) -> Option<Timestamp> {
     let state = call.state();
     (state.phase == Phase::Ended).then(|| {
-        let end = state.ended_at.or(state.answered_at).unwrap_or(state.started_at);
+        let end = state
+            .ended_at
+            .or(state.answered_at)
+            .unwrap_or(state.started_at);
         state.answered_at.map_or(end, |answered| end.max(answered))
     })
 }
 
 /// Members see the calls that they made or answered, and those on their numbers that nobody has answered. While a call
 /// is on, everybody on its number sees who has it.
-fn viewers(phase: Phase, outcome: Option<Outcome>, direction: Direction, talked: Vec<UserId>, line: Option<&Line>) -> Vec<UserId> {
+fn viewers(
+    phase: Phase,
+    outcome: Option<Outcome>,
+    direction: Direction,
+    talked: Vec<UserId>,
+    line: Option<&Line>,
+) -> Vec<UserId> {
     let is_settled = phase == Phase::Ended && outcome == Some(Outcome::Answered);
     let mut viewers = talked;
     if !is_settled && direction == Direction::Incoming {

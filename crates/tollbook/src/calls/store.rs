@@ -9,7 +9,10 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Leg, Outcome, Phase, Provider};
-use tollbook_core::ids::{CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UsageEventId, UserId};
+use tollbook_core::ids::{
+    CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId,
+    UsageEventId, UserId,
+};
 use tollbook_core::metering::{MeterCode, Recorded, recorded};
 use tollbook_core::money::Quantity;
 use uuid::Uuid;
@@ -101,7 +104,11 @@ fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value> {
 }
 
 /// All legs of every call that one of `sids` is a leg of, or the parent of one.
-pub(crate) async fn legs_of(tx: &mut PgConnection, integration: IntegrationId, sids: &[&str]) -> Result<Vec<StoredLeg>> {
+pub(crate) async fn legs_of(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    sids: &[&str],
+) -> Result<Vec<StoredLeg>> {
     let rows = sqlx::query!(
         r#"select l.organization_id, l.id, l.call_id, l.observed
          from call_legs l
@@ -120,7 +127,11 @@ pub(crate) async fn legs_of(tx: &mut PgConnection, integration: IntegrationId, s
 }
 
 /// All legs of a call.
-pub(crate) async fn legs_of_call(tx: &mut PgConnection, organization: OrganizationId, call: CallId) -> Result<Vec<StoredLeg>> {
+pub(crate) async fn legs_of_call(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    call: CallId,
+) -> Result<Vec<StoredLeg>> {
     let rows = sqlx::query!(
         "select organization_id, id, call_id, observed from call_legs where organization_id = $1 and call_id = $2",
         organization.uuid(),
@@ -147,7 +158,10 @@ pub(crate) async fn calls_of_sids(
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.sid, (row.organization_id.into(), row.call_id.into()))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.sid, (row.organization_id.into(), row.call_id.into())))
+        .collect())
 }
 
 /// A person on the line around a time: their calls may belong together.
@@ -159,7 +173,11 @@ pub(crate) struct Near {
 }
 
 /// All legs of the calls that these persons began in these times.
-pub(crate) async fn legs_near(tx: &mut PgConnection, integration: IntegrationId, near: &[Near]) -> Result<Vec<StoredLeg>> {
+pub(crate) async fn legs_near(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    near: &[Near],
+) -> Result<Vec<StoredLeg>> {
     let organizations: Vec<Uuid> = near.iter().map(|n| n.organization.uuid()).collect();
     let parties: Vec<&str> = near.iter().map(|n| n.external_party.as_str()).collect();
     let from: Vec<_> = near.iter().map(|n| n.from.to_sqlx()).collect();
@@ -185,14 +203,29 @@ pub(crate) async fn legs_near(tx: &mut PgConnection, integration: IntegrationId,
         .collect()
 }
 
-fn stored_leg(organization: Uuid, id: Uuid, call: Uuid, observed: serde_json::Value) -> Result<StoredLeg> {
-    let leg = serde_json::from_value(observed).map_err(|e| Error::Internal(format!("leg {id} cannot be read: {e}")))?;
-    Ok(StoredLeg { organization: organization.into(), id: id.into(), call: call.into(), leg })
+fn stored_leg(
+    organization: Uuid,
+    id: Uuid,
+    call: Uuid,
+    observed: serde_json::Value,
+) -> Result<StoredLeg> {
+    let leg = serde_json::from_value(observed)
+        .map_err(|e| Error::Internal(format!("leg {id} cannot be read: {e}")))?;
+    Ok(StoredLeg {
+        organization: organization.into(),
+        id: id.into(),
+        call: call.into(),
+        leg,
+    })
 }
 
 /// The calls with these ids, those already merged into another left out.
-pub(crate) async fn calls(tx: &mut PgConnection, keys: &[(OrganizationId, CallId)]) -> Result<HashMap<CallId, StoredCall>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+pub(crate) async fn calls(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, CallId)],
+) -> Result<HashMap<CallId, StoredCall>> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
         r#"select c.organization_id, c.id, c.state as "state: crate::db::types::Text<Phase>", c.answered_at, c.customer_id, c.viewer_ids, c.fetches
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
@@ -222,7 +255,9 @@ pub(crate) async fn calls(tx: &mut PgConnection, keys: &[(OrganizationId, CallId
 
 /// Writes calls, new and known. Locks in key order.
 pub(crate) async fn write_calls(tx: &mut PgConnection, rows: &[CallRow]) -> Result<()> {
-    sqlx::query_file!("src/calls/write_calls.sql", json(rows)?).execute(tx).await?;
+    sqlx::query_file!("src/calls/write_calls.sql", json(rows)?)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -267,7 +302,10 @@ pub(crate) async fn write_events(tx: &mut PgConnection, rows: &[EventRow]) -> Re
 
 /// Makes the members' lists follow the viewers of these calls.
 pub(crate) async fn write_viewers(tx: &mut PgConnection, rows: &[CallRow]) -> Result<()> {
-    let (organizations, calls): (Vec<Uuid>, Vec<Uuid>) = rows.iter().map(|r| (r.organization_id.uuid(), r.id.uuid())).unzip();
+    let (organizations, calls): (Vec<Uuid>, Vec<Uuid>) = rows
+        .iter()
+        .map(|r| (r.organization_id.uuid(), r.id.uuid()))
+        .unzip();
     sqlx::query!(
         "delete from call_viewers v using unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id), calls c
          where v.organization_id = k.organization_id and v.call_id = k.call_id
@@ -295,7 +333,12 @@ pub(crate) async fn write_viewers(tx: &mut PgConnection, rows: &[CallRow]) -> Re
 }
 
 /// Two conversations turned out to be one: what belongs to `from` belongs to `into` now, and `from` is no call any more.
-pub(crate) async fn merge(tx: &mut PgConnection, organization: OrganizationId, from: CallId, into: CallId) -> Result<()> {
+pub(crate) async fn merge(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    from: CallId,
+    into: CallId,
+) -> Result<()> {
     sqlx::query!(
         "with events as (
              -- The timeline is append-only: it is told again under the other call.
@@ -331,7 +374,8 @@ pub(crate) async fn usage_of(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, CallId)],
 ) -> Result<HashMap<CallId, Vec<Recorded>>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
         r#"select k.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)
@@ -344,8 +388,12 @@ pub(crate) async fn usage_of(
     .await?;
     let mut events: HashMap<CallId, Vec<_>> = HashMap::new();
     for row in rows {
-        let meter: MeterCode = row.meter.parse().map_err(|e| Error::Internal(format!("a stored meter: {e}")))?;
-        let quantity = Quantity::try_from(row.quantity).map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
+        let meter: MeterCode = row
+            .meter
+            .parse()
+            .map_err(|e| Error::Internal(format!("a stored meter: {e}")))?;
+        let quantity = Quantity::try_from(row.quantity)
+            .map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
         events.entry(row.call_id.into()).or_default().push((
             UsageEventId::from(row.id),
             row.idempotency_key,
@@ -357,7 +405,12 @@ pub(crate) async fn usage_of(
     }
     events
         .into_iter()
-        .map(|(call, events)| Ok((call, recorded(events).map_err(|e| Error::Internal(e.to_string()))?)))
+        .map(|(call, events)| {
+            Ok((
+                call,
+                recorded(events).map_err(|e| Error::Internal(e.to_string()))?,
+            ))
+        })
         .collect()
 }
 
@@ -366,7 +419,8 @@ pub(crate) async fn users_by_sid(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, String)],
 ) -> Result<HashMap<(OrganizationId, String), UserId>> {
-    let (organizations, sids): (Vec<Uuid>, Vec<&str>) = keys.iter().map(|(o, s)| (o.uuid(), s.as_str())).unzip();
+    let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
+        keys.iter().map(|(o, s)| (o.uuid(), s.as_str())).unzip();
     let rows = sqlx::query!(
         r#"select m.organization_id, m.user_id, m.provider_user_sid as "sid!"
          from unnest($1::uuid[], $2::text[]) as k (organization_id, sid)
@@ -376,5 +430,8 @@ pub(crate) async fn users_by_sid(
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| ((row.organization_id.into(), row.sid), row.user_id.into())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.organization_id.into(), row.sid), row.user_id.into()))
+        .collect())
 }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Direction, MessageState, MessageStatus, Provider};
-use tollbook_core::ids::{CallId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId};
+use tollbook_core::ids::{
+    CallId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId,
+};
 use tollbook_core::phone::Party;
 use uuid::Uuid;
 
@@ -45,7 +47,10 @@ pub(super) struct MessageRow {
 
 impl MessageRow {
     /// The row that a message's state amounts to.
-    #[expect(clippy::too_many_arguments, reason = "everything that was looked up for one row")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that was looked up for one row"
+    )]
     pub(super) fn new(
         source: Source,
         organization: OrganizationId,
@@ -60,7 +65,10 @@ impl MessageRow {
             Direction::Incoming => MessageStatus::Received,
             Direction::Outgoing => MessageStatus::Queued,
         };
-        let mapping = line.as_ref().filter(|l| l.organization == organization).map(|l| l.mapping);
+        let mapping = line
+            .as_ref()
+            .filter(|l| l.organization == organization)
+            .map(|l| l.mapping);
         Self {
             organization_id: organization,
             id: id.unwrap_or_else(new_id),
@@ -72,9 +80,19 @@ impl MessageRow {
             mapping_id: mapping,
             direction: state.direction(),
             status: state.status().unwrap_or(fallback),
-            external_party: state.external().map(|p| p.as_str().to_owned()).unwrap_or_default(),
-            from_party: state.from().map(|p| p.as_str().to_owned()).unwrap_or_default(),
-            to_parties: state.to().iter().map(|p: &Party| p.as_str().to_owned()).collect(),
+            external_party: state
+                .external()
+                .map(|p| p.as_str().to_owned())
+                .unwrap_or_default(),
+            from_party: state
+                .from()
+                .map(|p| p.as_str().to_owned())
+                .unwrap_or_default(),
+            to_parties: state
+                .to()
+                .iter()
+                .map(|p: &Party| p.as_str().to_owned())
+                .collect(),
             body: state.text().unwrap_or_default().to_owned(),
             error_code: state.error_code().map(str::to_owned),
             customer_id: customer,
@@ -132,8 +150,13 @@ fn json<T: Serialize>(rows: &[T]) -> Result<Value> {
 type KnownMessages = HashMap<(OrganizationId, String), (Uuid, MessageState, Timestamp)>;
 
 /// What is known of these messages.
-pub(super) async fn messages(tx: &mut PgConnection, integration: IntegrationId, keys: &[(OrganizationId, &str)]) -> Result<KnownMessages> {
-    let (organizations, sids): (Vec<Uuid>, Vec<&str>) = keys.iter().map(|(o, s)| (o.uuid(), *s)).unzip();
+pub(super) async fn messages(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    keys: &[(OrganizationId, &str)],
+) -> Result<KnownMessages> {
+    let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
+        keys.iter().map(|(o, s)| (o.uuid(), *s)).unzip();
     let rows = sqlx::query!(
         "select m.organization_id, m.sid, m.id, m.observed, m.occurred_at
          from unnest($2::uuid[], $3::text[]) as k (organization_id, sid)
@@ -146,8 +169,12 @@ pub(super) async fn messages(tx: &mut PgConnection, integration: IntegrationId, 
     .await?;
     rows.into_iter()
         .map(|row| {
-            let state = serde_json::from_value(row.observed).map_err(|e| Error::Internal(format!("message {} cannot be read: {e}", row.id)))?;
-            Ok(((row.organization_id.into(), row.sid), (row.id, state, row.occurred_at.to_jiff())))
+            let state = serde_json::from_value(row.observed)
+                .map_err(|e| Error::Internal(format!("message {} cannot be read: {e}", row.id)))?;
+            Ok((
+                (row.organization_id.into(), row.sid),
+                (row.id, state, row.occurred_at.to_jiff()),
+            ))
         })
         .collect()
 }
@@ -185,12 +212,18 @@ pub(super) async fn write_messages(tx: &mut PgConnection, rows: &[MessageRow]) -
 }
 
 /// Writes voicemails, new and known; who may see the call may see them. The rows take the ids that are stored.
-pub(super) async fn write_voicemails(tx: &mut PgConnection, rows: &mut [VoicemailRow]) -> Result<()> {
+pub(super) async fn write_voicemails(
+    tx: &mut PgConnection,
+    rows: &mut [VoicemailRow],
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     // The same voicemail twice in a batch would be updated twice by one statement, which is refused: the last one wins.
-    let unique: BTreeMap<_, VoicemailRow> = rows.iter().map(|r| ((r.organization_id, r.sid.clone()), r.clone())).collect();
+    let unique: BTreeMap<_, VoicemailRow> = rows
+        .iter()
+        .map(|r| ((r.organization_id, r.sid.clone()), r.clone()))
+        .collect();
     let unique: Vec<VoicemailRow> = unique.into_values().collect();
     let stored = sqlx::query!(
         "with written as (
@@ -218,7 +251,10 @@ pub(super) async fn write_voicemails(tx: &mut PgConnection, rows: &mut [Voicemai
     .fetch_all(tx)
     .await?;
     for row in rows {
-        if let Some(known) = stored.iter().find(|s| s.organization_id == row.organization_id.uuid() && s.sid == row.sid) {
+        if let Some(known) = stored
+            .iter()
+            .find(|s| s.organization_id == row.organization_id.uuid() && s.sid == row.sid)
+        {
             row.id = known.id;
         }
     }
@@ -230,7 +266,10 @@ pub(super) async fn write_recordings(tx: &mut PgConnection, rows: &[RecordingRow
     if rows.is_empty() {
         return Ok(());
     }
-    let unique: BTreeMap<_, &RecordingRow> = rows.iter().map(|r| ((r.organization_id, &r.sid), r)).collect();
+    let unique: BTreeMap<_, &RecordingRow> = rows
+        .iter()
+        .map(|r| ((r.organization_id, &r.sid), r))
+        .collect();
     let unique: Vec<&RecordingRow> = unique.into_values().collect();
     sqlx::query!(
         "insert into recordings as v (organization_id, id, call_id, provider, sid, duration_seconds, content_type, provider_url,
@@ -253,7 +292,10 @@ pub(super) async fn write_recordings(tx: &mut PgConnection, rows: &[RecordingRow
 }
 
 /// Writes transcripts and summaries; who may see the call may read them.
-pub(super) async fn write_transcripts(tx: &mut PgConnection, rows: Vec<TranscriptRow>) -> Result<()> {
+pub(super) async fn write_transcripts(
+    tx: &mut PgConnection,
+    rows: Vec<TranscriptRow>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -295,8 +337,12 @@ pub(super) struct Attribution {
 }
 
 /// The attribution of these calls.
-pub(super) async fn attribution(tx: &mut PgConnection, calls: &[(OrganizationId, CallId)]) -> Result<HashMap<CallId, Attribution>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+pub(super) async fn attribution(
+    tx: &mut PgConnection,
+    calls: &[(OrganizationId, CallId)],
+) -> Result<HashMap<CallId, Attribution>> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
         "select c.id, c.customer_id, c.mapping_id, c.answered_by
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)

@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tollbook_core::calls::{
-    Direction, Fact, MessageFact, MessageState, ProcessingState, ProviderEvent, RecordingFact, SummaryFact,
-    TranscriptFact, VoicemailFact,
+    Direction, Fact, MessageFact, MessageState, ProcessingState, ProviderEvent, RecordingFact,
+    SummaryFact, TranscriptFact, VoicemailFact,
 };
 use tollbook_core::ids::{CallId, OrganizationId};
-use tollbook_core::metering::{Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage, voicemail_usage};
+use tollbook_core::metering::{
+    Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage,
+    voicemail_usage,
+};
 use tollbook_core::phone::Party;
 use uuid::Uuid;
 
@@ -46,28 +49,52 @@ pub(crate) async fn write(
     known: &CallOfSid,
     observed: &CallOfSid,
 ) -> Result<()> {
-    let call_of = |sid: &str| observed.get(sid).or_else(|| known.get(sid)).map(|(_, call)| *call);
+    let call_of = |sid: &str| {
+        observed
+            .get(sid)
+            .or_else(|| known.get(sid))
+            .map(|(_, call)| *call)
+    };
     let (mut messages, mut uses, mut live) = (Vec::new(), Vec::new(), Vec::new());
     let (mut voicemails, mut recordings, mut transcripts) = (Vec::new(), Vec::new(), Vec::new());
-    for Extra { organization, event } in extras {
+    for Extra {
+        organization,
+        event,
+    } in extras
+    {
         let call = event.call_sid().and_then(call_of);
         match (event.fact, call) {
             (Fact::Message(fact), _) => messages.push((organization, fact, event.occurred_at)),
             (Fact::Voicemail(fact), Some(call)) => {
                 let row = voicemail_row(source, organization, call, &fact, event.occurred_at);
-                uses.push(Use::of_call(organization, call, voicemail_usage(source.provider, &fact.sid, row.occurred_at)));
+                uses.push(Use::of_call(
+                    organization,
+                    call,
+                    voicemail_usage(source.provider, &fact.sid, row.occurred_at),
+                ));
                 live.push((organization, LiveKind::VoicemailReceived, row.id));
                 voicemails.push(row);
             }
             (Fact::Recording(fact), Some(call)) if fact.state == ProcessingState::Completed => {
                 let row = recording_row(source, organization, call, &fact, event.occurred_at);
-                uses.push(Use::of_call(organization, call, recording_usage(source.provider, &fact.sid, row.occurred_at)));
+                uses.push(Use::of_call(
+                    organization,
+                    call,
+                    recording_usage(source.provider, &fact.sid, row.occurred_at),
+                ));
                 recordings.push(row);
             }
             (Fact::Transcript(fact), Some(call)) if fact.state == ProcessingState::Completed => {
-                let of = fact.recording_sid.clone().unwrap_or_else(|| fact.call_sid.clone());
+                let of = fact
+                    .recording_sid
+                    .clone()
+                    .unwrap_or_else(|| fact.call_sid.clone());
                 let at = fact.created_at.unwrap_or(event.occurred_at);
-                uses.push(Use::of_call(organization, call, transcript_usage(source.provider, &of, at)));
+                uses.push(Use::of_call(
+                    organization,
+                    call,
+                    transcript_usage(source.provider, &of, at),
+                ));
                 transcripts.push(transcript_row(organization, call, fact));
             }
             (Fact::Summary(fact), Some(call)) if fact.state == ProcessingState::Completed => {
@@ -80,7 +107,11 @@ pub(crate) async fn write(
     sql::write_recordings(tx, &recordings).await?;
     sql::write_transcripts(tx, transcripts).await?;
     for row in write_messages(tx, source, messages).await? {
-        let kind = if row.is_new && row.direction == Direction::Incoming { LiveKind::MessageReceived } else { LiveKind::MessageUpdated };
+        let kind = if row.is_new && row.direction == Direction::Incoming {
+            LiveKind::MessageReceived
+        } else {
+            LiveKind::MessageUpdated
+        };
         live.push((row.organization_id, kind, row.id));
         let target = message_usage(source.provider, &row.observed, row.occurred_at);
         uses.extend(target.into_iter().map(|target| Use {
@@ -96,11 +127,22 @@ pub(crate) async fn write(
 
 impl Use {
     fn of_call(organization: OrganizationId, call: CallId, target: Target) -> Self {
-        Self { organization, target, call: Some(call), message: None }
+        Self {
+            organization,
+            target,
+            call: Some(call),
+            message: None,
+        }
     }
 }
 
-fn voicemail_row(source: Source, organization: OrganizationId, call: CallId, fact: &VoicemailFact, at: jiff::Timestamp) -> VoicemailRow {
+fn voicemail_row(
+    source: Source,
+    organization: OrganizationId,
+    call: CallId,
+    fact: &VoicemailFact,
+    at: jiff::Timestamp,
+) -> VoicemailRow {
     VoicemailRow {
         organization_id: organization,
         id: new_id(),
@@ -114,7 +156,13 @@ fn voicemail_row(source: Source, organization: OrganizationId, call: CallId, fac
     }
 }
 
-fn recording_row(source: Source, organization: OrganizationId, call: CallId, fact: &RecordingFact, at: jiff::Timestamp) -> RecordingRow {
+fn recording_row(
+    source: Source,
+    organization: OrganizationId,
+    call: CallId,
+    fact: &RecordingFact,
+    at: jiff::Timestamp,
+) -> RecordingRow {
     RecordingRow {
         organization_id: organization,
         id: new_id(),
@@ -129,7 +177,11 @@ fn recording_row(source: Source, organization: OrganizationId, call: CallId, fac
     }
 }
 
-fn transcript_row(organization: OrganizationId, call: CallId, fact: TranscriptFact) -> TranscriptRow {
+fn transcript_row(
+    organization: OrganizationId,
+    call: CallId,
+    fact: TranscriptFact,
+) -> TranscriptRow {
     let dialogue: Vec<Value> = fact
         .lines
         .into_iter()
@@ -143,7 +195,13 @@ fn transcript_row(organization: OrganizationId, call: CallId, fact: TranscriptFa
             })
         })
         .collect();
-    TranscriptRow { organization_id: organization, call_id: call, dialogue: Some(Value::Array(dialogue)), summary: None, next_steps: None }
+    TranscriptRow {
+        organization_id: organization,
+        call_id: call,
+        dialogue: Some(Value::Array(dialogue)),
+        summary: None,
+        next_steps: None,
+    }
 }
 
 fn summary_row(organization: OrganizationId, call: CallId, fact: SummaryFact) -> TranscriptRow {
@@ -165,9 +223,13 @@ async fn write_messages(
     if told.is_empty() {
         return Ok(Vec::new());
     }
-    let keys: Vec<(OrganizationId, &str)> = told.iter().map(|(o, fact, _)| (*o, fact.sid.as_str())).collect();
+    let keys: Vec<(OrganizationId, &str)> = told
+        .iter()
+        .map(|(o, fact, _)| (*o, fact.sid.as_str()))
+        .collect();
     let known = sql::messages(tx, source.integration, &keys).await?;
-    let mut states: BTreeMap<(OrganizationId, String), (MessageState, jiff::Timestamp)> = BTreeMap::new();
+    let mut states: BTreeMap<(OrganizationId, String), (MessageState, jiff::Timestamp)> =
+        BTreeMap::new();
     for (organization, fact, at) in &told {
         let seen = MessageState::seen(fact, *at);
         let place = (*organization, fact.sid.clone());
@@ -198,7 +260,9 @@ async fn write_messages(
     let callers: Vec<Option<Caller>> = states
         .iter()
         .map(|((organization, _), (state, at))| {
-            let Some(Party::Number(number)) = state.external() else { return None };
+            let Some(Party::Number(number)) = state.external() else {
+                return None;
+            };
             Some(Caller {
                 organization: *organization,
                 number: number.clone(),
@@ -214,7 +278,16 @@ async fn write_messages(
         .zip(customers)
         .map(|((((organization, sid), (state, at)), line), customer)| {
             let stored = known.get(&(organization, sid.clone()));
-            MessageRow::new(source, organization, sid, stored.map(|(id, _, _)| *id), state, at, line, customer)
+            MessageRow::new(
+                source,
+                organization,
+                sid,
+                stored.map(|(id, _, _)| *id),
+                state,
+                at,
+                line,
+                customer,
+            )
         })
         .collect();
     sql::write_messages(tx, &rows).await?;
@@ -226,37 +299,73 @@ async fn write_usage(tx: &mut PgConnection, uses: Vec<Use>) -> Result<()> {
     if uses.is_empty() {
         return Ok(());
     }
-    let keys: Vec<(OrganizationId, &str)> = uses.iter().map(|u| (u.organization, u.target.key.as_str())).collect();
-    let recorded: HashMap<(OrganizationId, String), Recorded> = metering::recorded_by_key(tx, &keys).await?;
-    let calls: Vec<(OrganizationId, CallId)> = uses.iter().filter_map(|u| Some((u.organization, u.call?))).collect();
+    let keys: Vec<(OrganizationId, &str)> = uses
+        .iter()
+        .map(|u| (u.organization, u.target.key.as_str()))
+        .collect();
+    let recorded: HashMap<(OrganizationId, String), Recorded> =
+        metering::recorded_by_key(tx, &keys).await?;
+    let calls: Vec<(OrganizationId, CallId)> = uses
+        .iter()
+        .filter_map(|u| Some((u.organization, u.call?)))
+        .collect();
     let attribution = sql::attribution(tx, &calls).await?;
     let mut usages = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for Use { organization, target, call, message } in uses {
+    for Use {
+        organization,
+        target,
+        call,
+        message,
+    } in uses
+    {
         if !seen.insert((organization, target.key.clone())) {
             continue;
         }
-        let known: Vec<Recorded> = recorded.get(&(organization, target.key.clone())).cloned().into_iter().collect();
-        let changes = due(std::slice::from_ref(&target), &known).map_err(|e| Error::Internal(e.to_string()))?;
+        let known: Vec<Recorded> = recorded
+            .get(&(organization, target.key.clone()))
+            .cloned()
+            .into_iter()
+            .collect();
+        let changes = due(std::slice::from_ref(&target), &known)
+            .map_err(|e| Error::Internal(e.to_string()))?;
         let of_call = call.and_then(|call| attribution.get(&call));
-        usages.extend(changes.into_iter().map(|change| NewUsage {
-            organization,
-            occurred_at: change.occurred_at,
-            request: UsageRequest {
-                meter: change.meter,
-                quantity: change.quantity,
-                occurred_at: Some(change.occurred_at),
-                user: message.as_ref().and_then(|m| m.sent_by).or(of_call.and_then(|a| a.user)),
-                mapping: message.as_ref().and_then(|m| m.mapping_id).or(of_call.and_then(|a| a.mapping)),
-                customer: message.as_ref().and_then(|m| m.customer_id).or(of_call.and_then(|a| a.customer)),
-                resource_type: Some(if message.is_some() { "message".into() } else { "call".into() }),
-                resource_id: message.as_ref().map(|m| m.sid.clone()).or(call.map(|c| Uuid::from(c).to_string())),
-                metadata: Value::Object(serde_json::Map::new()),
-            },
-            key: Some(change.key),
-            // What a call's own recount compares with is only the call itself, so its parts do not name it.
-            call: None,
-            corrects: change.corrects,
+        usages.extend(changes.into_iter().map(|change| {
+            NewUsage {
+                organization,
+                occurred_at: change.occurred_at,
+                request: UsageRequest {
+                    meter: change.meter,
+                    quantity: change.quantity,
+                    occurred_at: Some(change.occurred_at),
+                    user: message
+                        .as_ref()
+                        .and_then(|m| m.sent_by)
+                        .or(of_call.and_then(|a| a.user)),
+                    mapping: message
+                        .as_ref()
+                        .and_then(|m| m.mapping_id)
+                        .or(of_call.and_then(|a| a.mapping)),
+                    customer: message
+                        .as_ref()
+                        .and_then(|m| m.customer_id)
+                        .or(of_call.and_then(|a| a.customer)),
+                    resource_type: Some(if message.is_some() {
+                        "message".into()
+                    } else {
+                        "call".into()
+                    }),
+                    resource_id: message
+                        .as_ref()
+                        .map(|m| m.sid.clone())
+                        .or(call.map(|c| Uuid::from(c).to_string())),
+                    metadata: Value::Object(serde_json::Map::new()),
+                },
+                key: Some(change.key),
+                // What a call's own recount compares with is only the call itself, so its parts do not name it.
+                call: None,
+                corrects: change.corrects,
+            }
         }));
     }
     metering::store(tx, &usages).await?;

@@ -8,5 +8,5 @@
     )
 )]
 pub(crate) mod assets;
-pub(crate) mod view;
 pub(crate) mod sse;
+pub(crate) mod view;

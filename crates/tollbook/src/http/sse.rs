@@ -60,11 +60,7 @@ pub(crate) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Re
             HeaderValue::from_static("no"),
         ),
     ];
-    (
-        headers,
-        Body::from_stream(events.map(Ok::<_, Infallible>)),
-    )
-        .into_response()
+    (headers, Body::from_stream(events.map(Ok::<_, Infallible>))).into_response()
 }
 
 #[cfg(test)]

@@ -70,18 +70,25 @@ impl Commit<Webhook> for Store {
 
     async fn commit(&self, items: &[Webhook]) -> Result<Vec<Stored>> {
         let prepared: Vec<Prepared<'_>> = items.iter().map(prepare).collect();
-        let mut first: HashMap<(IntegrationId, &str), (InboxId, [u8; 32])> = HashMap::with_capacity(prepared.len());
+        let mut first: HashMap<(IntegrationId, &str), (InboxId, [u8; 32])> =
+            HashMap::with_capacity(prepared.len());
         let mut fresh = Vec::with_capacity(prepared.len());
         for item in &prepared {
-            first.entry((item.webhook.integration, item.webhook.event_key.as_str())).or_insert_with(|| {
-                fresh.push(item);
-                (item.id, item.body_hash)
-            });
+            first
+                .entry((item.webhook.integration, item.webhook.event_key.as_str()))
+                .or_insert_with(|| {
+                    fresh.push(item);
+                    (item.id, item.body_hash)
+                });
         }
         let mut tx = self.db.begin_ingest().await?;
         let added = sql::insert(&mut tx, &fresh).await?;
         if added.len() < fresh.len() {
-            let known: Vec<&Prepared<'_>> = fresh.iter().copied().filter(|i| !added.contains(&i.id)).collect();
+            let known: Vec<&Prepared<'_>> = fresh
+                .iter()
+                .copied()
+                .filter(|i| !added.contains(&i.id))
+                .collect();
             let hashes = sql::body_hashes(&mut tx, &known).await?;
             for item in known {
                 let place = (item.webhook.integration, item.webhook.event_key.as_str());

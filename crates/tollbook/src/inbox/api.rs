@@ -14,7 +14,13 @@ use crate::error::{Error, Result};
 use crate::integrations::{self, Account};
 
 /// Headers worth keeping with a webhook. Signatures are checked and not kept; nothing else is ours to keep.
-const KEPT: [&str; 5] = ["content-type", "user-agent", "webhook-id", "webhook-timestamp", "x-request-id"];
+const KEPT: [&str; 5] = [
+    "content-type",
+    "user-agent",
+    "webhook-id",
+    "webhook-timestamp",
+    "x-request-id",
+];
 
 /// `POST /webhooks/openphone/{integrationId}`
 pub(crate) async fn openphone(
@@ -28,16 +34,27 @@ pub(crate) async fn openphone(
 }
 
 /// `POST /webhooks/openphone`: the platform's own account.
-pub(crate) async fn openphone_platform(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<StatusCode> {
-    let account = integrations::platform_account(&app, tollbook_core::calls::Provider::Openphone).await?;
+pub(crate) async fn openphone_platform(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode> {
+    let account =
+        integrations::platform_account(&app, tollbook_core::calls::Provider::Openphone).await?;
     accept_openphone(&app, &account, &headers, &body).await
 }
 
-async fn accept_openphone(app: &App, account: &Account, headers: &HeaderMap, body: &Bytes) -> Result<StatusCode> {
-    let verified = match openphone::verify(headers, body, account.webhook_secrets(), app.clock.now()) {
-        Ok(verified) => verified,
-        Err(error) => return Err(refuse(app, account.id, &error).await),
-    };
+async fn accept_openphone(
+    app: &App,
+    account: &Account,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<StatusCode> {
+    let verified =
+        match openphone::verify(headers, body, account.webhook_secrets(), app.clock.now()) {
+            Ok(verified) => verified,
+            Err(error) => return Err(refuse(app, account.id, &error).await),
+        };
     let webhook = Webhook {
         integration: account.id,
         organization: account.organization,
@@ -52,7 +69,10 @@ async fn accept_openphone(app: &App, account: &Account, headers: &HeaderMap, bod
     };
     match app.inbox.submit(webhook).await? {
         Stored::New | Stored::Duplicate => Ok(StatusCode::NO_CONTENT),
-        Stored::Conflict => Err(Error::conflict("event_conflict", "this event came before with another body")),
+        Stored::Conflict => Err(Error::conflict(
+            "event_conflict",
+            "this event came before with another body",
+        )),
     }
 }
 
@@ -71,7 +91,11 @@ async fn refuse(app: &App, integration: IntegrationId, error: &SignatureError) -
         sql::count_rejection(&mut tx, integration, reason).await?;
         tx.commit().await
     });
-    if let Err(error) = counted.await.map_err(|e| e.to_string()).and_then(|r| r.map_err(|e| e.to_string())) {
+    if let Err(error) = counted
+        .await
+        .map_err(|e| e.to_string())
+        .and_then(|r| r.map_err(|e| e.to_string()))
+    {
         tracing::warn!(%error, "a refused webhook was not counted");
     }
     Error::Unauthorized(error.to_string())

@@ -16,25 +16,41 @@ use crate::{integrations, numbers};
 pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str) -> Result<()> {
     let account = integrations::account(app, integration).await?;
     let events = account.phones().call(sid).await?;
-    let source = Source { integration, provider: account.provider };
+    let source = Source {
+        integration,
+        provider: account.provider,
+    };
     let mut tx = app.db.begin(&Actor::system()).await?;
     let known = calls::calls_of_sids(&mut tx, integration, &[sid]).await?;
     let organization = match known.get(sid) {
         Some((organization, _)) => Some(*organization),
         None => account.organization,
     };
-    let Some(organization) = organization else { return Ok(()) };
+    let Some(organization) = organization else {
+        return Ok(());
+    };
     let observations = events
         .iter()
         .filter_map(|event| {
-            let told = Told { occurred_at: event.occurred_at, kind: "fetched", inbox: None };
-            Some(Observation { organization, leg: Leg::seen(event)?, told: Some(told) })
+            let told = Told {
+                occurred_at: event.occurred_at,
+                kind: "fetched",
+                inbox: None,
+            };
+            Some(Observation {
+                organization,
+                leg: Leg::seen(event)?,
+                told: Some(told),
+            })
         })
         .collect();
     let extras = events
         .into_iter()
         .filter(|event| !matches!(event.fact, Fact::Call(_) | Fact::Ignored { .. }))
-        .map(|event| Extra { organization, event })
+        .map(|event| Extra {
+            organization,
+            event,
+        })
         .collect();
     let call_of_sid = calls::observe(&mut tx, source, observations).await?;
     communications::write(&mut tx, source, extras, &known, &call_of_sid).await?;
@@ -49,7 +65,15 @@ pub(crate) async fn sync_numbers(app: &App, integration: IntegrationId) -> Resul
     let account = integrations::account(app, integration).await?;
     let lines = account.phones().lines().await?;
     let mut tx = app.db.begin(&Actor::system()).await?;
-    numbers::sync(&mut tx, account.provider, integration, account.organization, &lines, app.clock.now()).await?;
+    numbers::sync(
+        &mut tx,
+        account.provider,
+        integration,
+        account.organization,
+        &lines,
+        app.clock.now(),
+    )
+    .await?;
     sql::unpark(&mut tx, integration).await?;
     tx.commit().await?;
     app.wake.inbox.notify_one();

@@ -69,7 +69,9 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
             return Ok(0);
         }
         let batch = sql::next(&mut tx, lane, limit).await?;
-        let Some(first) = batch.first() else { return Ok(0) };
+        let Some(first) = batch.first() else {
+            return Ok(0);
+        };
         match interpret(&mut tx, &batch).await {
             Ok(()) => {
                 tx.commit().await?;
@@ -89,7 +91,11 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
                 tx.commit().await?;
                 return Ok(1);
             }
-            Err(_) => limit = (limit / 2).min(i64::try_from(batch.len()).unwrap_or(1) / 2).max(1),
+            Err(_) => {
+                limit = (limit / 2)
+                    .min(i64::try_from(batch.len()).unwrap_or(1) / 2)
+                    .max(1)
+            }
         }
     }
 }
@@ -112,12 +118,19 @@ struct Verdicts {
 
 async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
     let mut verdicts = Verdicts::default();
-    let mut accounts: Vec<(IntegrationId, Provider)> = batch.iter().map(|q| (q.integration, q.provider)).collect();
+    let mut accounts: Vec<(IntegrationId, Provider)> =
+        batch.iter().map(|q| (q.integration, q.provider)).collect();
     accounts.sort_unstable();
     accounts.dedup();
     for (integration, provider) in accounts {
-        let source = Source { integration, provider };
-        let of_account: Vec<&Queued> = batch.iter().filter(|q| q.integration == integration).collect();
+        let source = Source {
+            integration,
+            provider,
+        };
+        let of_account: Vec<&Queued> = batch
+            .iter()
+            .filter(|q| q.integration == integration)
+            .collect();
         interpret_account(tx, source, &of_account, &mut verdicts).await?;
     }
     sql::done(tx, &verdicts.done).await?;
@@ -129,10 +142,18 @@ async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
 }
 
 fn split(items: &[(i64, String)]) -> (Vec<i64>, Vec<&str>) {
-    items.iter().map(|(seq, error)| (*seq, error.as_str())).unzip()
+    items
+        .iter()
+        .map(|(seq, error)| (*seq, error.as_str()))
+        .unzip()
 }
 
-async fn interpret_account(tx: &mut PgConnection, source: Source, batch: &[&Queued], verdicts: &mut Verdicts) -> Result<()> {
+async fn interpret_account(
+    tx: &mut PgConnection,
+    source: Source,
+    batch: &[&Queued],
+    verdicts: &mut Verdicts,
+) -> Result<()> {
     let mut told: Vec<(&Queued, Vec<ProviderEvent>)> = Vec::with_capacity(batch.len());
     for queued in batch {
         match super::parse(source.provider, &queued.body) {
@@ -152,9 +173,13 @@ async fn interpret_account(tx: &mut PgConnection, source: Source, batch: &[&Queu
                 verdicts.done.push(queued.seq);
             }
             Sorted::UnknownNumber(number) => {
-                verdicts.parked.push((queued.seq, format!("unknown number `{number}`")));
+                verdicts
+                    .parked
+                    .push((queued.seq, format!("unknown number `{number}`")));
                 verdicts.jobs.push(NewJob::unique(
-                    Job::SyncNumbers { integration: source.integration },
+                    Job::SyncNumbers {
+                        integration: source.integration,
+                    },
                     source.integration.to_string(),
                 ));
             }
@@ -173,8 +198,13 @@ fn wait_for_call(source: Source, queued: &Queued, sid: &str, verdicts: &mut Verd
         return;
     }
     if queued.attempts == ATTEMPTS_BEFORE_FETCH {
-        let job = Job::FetchCall { integration: source.integration, sid: sid.to_owned() };
-        verdicts.jobs.push(NewJob::unique(job, format!("{}:{sid}", source.integration)));
+        let job = Job::FetchCall {
+            integration: source.integration,
+            sid: sid.to_owned(),
+        };
+        verdicts
+            .jobs
+            .push(NewJob::unique(job, format!("{}:{sid}", source.integration)));
     }
     verdicts.later.push((queued.seq, why));
 }
@@ -190,10 +220,19 @@ struct Places {
 }
 
 impl Places {
-    async fn find(tx: &mut PgConnection, source: Source, events: &[&ProviderEvent]) -> Result<Self> {
-        let keys: Vec<LineKey> = events.iter().filter_map(|event| line_key(source.provider, event)).collect();
+    async fn find(
+        tx: &mut PgConnection,
+        source: Source,
+        events: &[&ProviderEvent],
+    ) -> Result<Self> {
+        let keys: Vec<LineKey> = events
+            .iter()
+            .filter_map(|event| line_key(source.provider, event))
+            .collect();
         let found = numbers::resolve_lines(tx, &keys).await?;
-        let named = events.iter().filter(|event| line_key(source.provider, event).is_some());
+        let named = events
+            .iter()
+            .filter(|event| line_key(source.provider, event).is_some());
         let lines: HashMap<String, OrganizationId> = named
             .zip(found)
             .filter_map(|(event, line)| Some((event.key.clone(), line?.organization)))
@@ -213,17 +252,27 @@ impl Places {
         for event in events {
             if let Fact::Call(fact) = &event.fact
                 && let Some(parent) = &fact.parent_sid
-                && let Some(organization) = calls.get(parent).map(|(o, _)| *o).or(coming.get(parent).copied())
+                && let Some(organization) = calls
+                    .get(parent)
+                    .map(|(o, _)| *o)
+                    .or(coming.get(parent).copied())
             {
                 coming.entry(fact.sid.clone()).or_insert(organization);
             }
         }
-        Ok(Self { calls, coming, lines })
+        Ok(Self {
+            calls,
+            coming,
+            lines,
+        })
     }
 
     /// A record stays with the organization that it was first known in, whatever becomes of the number.
     fn of_call(&self, sid: &str) -> Option<OrganizationId> {
-        self.calls.get(sid).map(|(organization, _)| *organization).or_else(|| self.coming.get(sid).copied())
+        self.calls
+            .get(sid)
+            .map(|(organization, _)| *organization)
+            .or_else(|| self.coming.get(sid).copied())
     }
 }
 
@@ -231,10 +280,19 @@ fn line_key(provider: Provider, event: &ProviderEvent) -> Option<LineKey> {
     let e164 = match &event.fact {
         Fact::Call(fact) => fact.our_number.clone(),
         Fact::Message(fact) => fact.our_number.clone(),
-        Fact::Voicemail(_) | Fact::Recording(_) | Fact::Transcript(_) | Fact::Summary(_) | Fact::Ignored { .. } => None,
+        Fact::Voicemail(_)
+        | Fact::Recording(_)
+        | Fact::Transcript(_)
+        | Fact::Summary(_)
+        | Fact::Ignored { .. } => None,
     };
     let sid = event.number_sid().map(str::to_owned);
-    (sid.is_some() || e164.is_some()).then_some(LineKey { provider, sid, e164, at: event.occurred_at })
+    (sid.is_some() || e164.is_some()).then_some(LineKey {
+        provider,
+        sid,
+        e164,
+        at: event.occurred_at,
+    })
 }
 
 enum Sorted {
@@ -254,7 +312,8 @@ fn sort_out(source: Source, queued: &Queued, events: &[ProviderEvent], places: &
             continue;
         }
         let Some(organization) = organization else {
-            let number = line_key(source.provider, event).map(|key| key.sid.or(key.e164.map(|n| n.to_string())));
+            let number = line_key(source.provider, event)
+                .map(|key| key.sid.or(key.e164.map(|n| n.to_string())));
             return match (number.flatten(), event.call_sid()) {
                 (Some(number), _) => Sorted::UnknownNumber(number),
                 (None, Some(sid)) => Sorted::UnknownCall(sid.to_owned()),
@@ -267,10 +326,17 @@ fn sort_out(source: Source, queued: &Queued, events: &[ProviderEvent], places: &
                 kind: timeline_kind(&event.fact),
                 inbox: Some((queued.id.uuid(), queued.received_at)),
             };
-            observations.push(Observation { organization, leg, told: Some(told) });
+            observations.push(Observation {
+                organization,
+                leg,
+                told: Some(told),
+            });
         }
         if !matches!(event.fact, Fact::Call(_)) {
-            extras.push(Extra { organization, event: event.clone() });
+            extras.push(Extra {
+                organization,
+                event: event.clone(),
+            });
         }
     }
     Sorted::Taken(observations, extras)

@@ -18,6 +18,9 @@ pub(crate) use interpret::{drain, start};
 fn parse(provider: Provider, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
     match provider {
         Provider::Openphone => openphone::parse(body),
-        Provider::Twilio | Provider::Mightycall => Err(Malformed { what: "webhook", problem: format!("{provider} is not connected") }),
+        Provider::Twilio | Provider::Mightycall => Err(Malformed {
+            what: "webhook",
+            problem: format!("{provider} is not connected"),
+        }),
     }
 }

@@ -12,10 +12,16 @@ use super::accept::Prepared;
 use crate::db::types::Text;
 
 /// Stores webhooks whose keys are new and queues them; returns the ids that were added.
-pub(super) async fn insert(tx: &mut PgConnection, items: &[&Prepared<'_>]) -> sqlx::Result<HashSet<InboxId>> {
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    items: &[&Prepared<'_>],
+) -> sqlx::Result<HashSet<InboxId>> {
     let ids: Vec<Uuid> = items.iter().map(|i| i.id.uuid()).collect();
     let integrations: Vec<Uuid> = items.iter().map(|i| i.webhook.integration.uuid()).collect();
-    let organizations: Vec<Option<Uuid>> = items.iter().map(|i| i.webhook.organization.map(Uuid::from)).collect();
+    let organizations: Vec<Option<Uuid>> = items
+        .iter()
+        .map(|i| i.webhook.organization.map(Uuid::from))
+        .collect();
     let providers: Vec<&str> = items.iter().map(|i| i.webhook.provider.as_str()).collect();
     let keys: Vec<&str> = items.iter().map(|i| i.webhook.event_key.as_str()).collect();
     let verdicts: Vec<&str> = items.iter().map(|i| i.webhook.verdict).collect();
@@ -76,12 +82,21 @@ pub(super) async fn body_hashes(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| ((row.integration_id.into(), row.event_key), row.body_hash.try_into().unwrap_or([0; 32])))
+        .map(|row| {
+            (
+                (row.integration_id.into(), row.event_key),
+                row.body_hash.try_into().unwrap_or([0; 32]),
+            )
+        })
         .collect())
 }
 
 /// Counts a webhook that was refused for its signature; nothing else of it is kept.
-pub(super) async fn count_rejection(tx: &mut PgConnection, integration: IntegrationId, reason: &str) -> sqlx::Result<()> {
+pub(super) async fn count_rejection(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    reason: &str,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into webhook_rejections as r (integration_id, day, reason, count)
          values ($1, (now() at time zone 'UTC')::date, $2, 1)
@@ -119,13 +134,20 @@ pub(super) async fn busy_lanes(tx: &mut PgConnection) -> sqlx::Result<Vec<i16>> 
 
 /// Takes a lane for this transaction; false if another worker has it.
 pub(super) async fn lock_lane(tx: &mut PgConnection, lane: i16) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(8243002, $1) as "locked!""#, i32::from(lane))
-        .fetch_one(tx)
-        .await
+    sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(8243002, $1) as "locked!""#,
+        i32::from(lane)
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// The next webhooks of a lane, in the order in which they came.
-pub(super) async fn next(tx: &mut PgConnection, lane: i16, limit: i64) -> sqlx::Result<Vec<Queued>> {
+pub(super) async fn next(
+    tx: &mut PgConnection,
+    lane: i16,
+    limit: i64,
+) -> sqlx::Result<Vec<Queued>> {
     let rows = sqlx::query!(
         r#"select q.seq, q.inbox_id, q.received_at, q.attempts, i.integration_id, i.organization_id,
              i.provider as "provider: Text<Provider>", i.body
@@ -157,12 +179,18 @@ pub(super) async fn next(tx: &mut PgConnection, lane: i16, limit: i64) -> sqlx::
 
 /// These are interpreted.
 pub(super) async fn done(tx: &mut PgConnection, seqs: &[i64]) -> sqlx::Result<()> {
-    sqlx::query!("delete from inbox_queue where seq = any($1)", seqs).execute(tx).await?;
+    sqlx::query!("delete from inbox_queue where seq = any($1)", seqs)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 /// These have to wait: for something that has not come yet, with longer waits each time.
-pub(super) async fn later(tx: &mut PgConnection, seqs: &[i64], errors: &[&str]) -> sqlx::Result<()> {
+pub(super) async fn later(
+    tx: &mut PgConnection,
+    seqs: &[i64],
+    errors: &[&str],
+) -> sqlx::Result<()> {
     sqlx::query!(
         "update inbox_queue q set attempts = attempts + 1, last_error = e.error,
              run_at = clock_timestamp() + least(power(2, attempts) * interval '250 milliseconds', interval '10 minutes')

@@ -68,12 +68,18 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// None yet.
     pub(crate) fn new(http: Http) -> Self {
-        Self { http, by_id: Mutex::default() }
+        Self {
+            http,
+            by_id: Mutex::default(),
+        }
     }
 
     fn recent(&self, id: IntegrationId) -> Option<Arc<Account>> {
         let accounts = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(&id).filter(|(at, _)| at.elapsed() < KEPT_FOR).map(|(_, account)| Arc::clone(account))
+        accounts
+            .get(&id)
+            .filter(|(at, _)| at.elapsed() < KEPT_FOR)
+            .map(|(_, account)| Arc::clone(account))
     }
 
     fn keep(&self, account: &Arc<Account>) {
@@ -89,7 +95,9 @@ pub(crate) async fn account(app: &App, id: IntegrationId) -> Result<Arc<Account>
         return Ok(account);
     }
     let mut tx = app.db.begin(&Actor::system()).await?;
-    let stored = sql::integration(&mut tx, id).await?.ok_or(Error::NotFound("integration"))?;
+    let stored = sql::integration(&mut tx, id)
+        .await?
+        .ok_or(Error::NotFound("integration"))?;
     tx.rollback().await?;
     let account = Arc::new(open(app, stored)?);
     app.accounts.keep(&account);
@@ -99,18 +107,25 @@ pub(crate) async fn account(app: &App, id: IntegrationId) -> Result<Arc<Account>
 /// The platform's own active account at a provider.
 pub(crate) async fn platform_account(app: &App, provider: Provider) -> Result<Arc<Account>> {
     let mut tx = app.db.begin(&Actor::system()).await?;
-    let id = sql::platform_integration(&mut tx, provider).await?.ok_or(Error::NotFound("integration"))?;
+    let id = sql::platform_integration(&mut tx, provider)
+        .await?
+        .ok_or(Error::NotFound("integration"))?;
     tx.rollback().await?;
     account(app, id).await
 }
 
 fn open(app: &App, stored: sql::Stored) -> Result<Account> {
-    let sealed = stored.credentials.ok_or_else(|| Error::Unavailable("the integration has no credentials".into()))?;
-    let opened = app.vault.open(&sealed, &context(stored.id))?;
-    let credentials: Credentials =
-        serde_json::from_slice(&opened).map_err(|_| Error::Internal("stored credentials cannot be read".into()))?;
+    let sealed = stored
+        .credentials
+        .ok_or_else(|| Error::Unavailable("the integration has no credentials".into()))?;
+    let opened = app.secrets.open(&sealed, context(stored.id).as_bytes())?;
+    let credentials: Credentials = serde_json::from_slice(&opened)
+        .map_err(|_| Error::Internal("stored credentials cannot be read".into()))?;
     match credentials {
-        Credentials::Openphone { api_key, webhook_secrets } => {
+        Credentials::Openphone {
+            api_key,
+            webhook_secrets,
+        } => {
             let base_url = stored.base_url.as_deref().unwrap_or(OPENPHONE_BASE_URL);
             let client = openphone::Client::new(&app.accounts.http, base_url, Secret::new(api_key))
                 .map_err(|e| Error::Internal(e.to_string()))?;
@@ -140,9 +155,19 @@ pub(crate) async fn connect(
     credentials: &Credentials,
 ) -> Result<IntegrationId> {
     let id: IntegrationId = new_id();
-    let plain = serde_json::to_vec(credentials).map_err(|_| Error::Internal("credentials cannot be written".into()))?;
-    let sealed = app.vault.seal(&plain, &context(id))?;
+    let plain = serde_json::to_vec(credentials)
+        .map_err(|_| Error::Internal("credentials cannot be written".into()))?;
+    let sealed = app.secrets.seal(&plain, context(id).as_bytes())?;
     let Credentials::Openphone { .. } = credentials;
-    sql::insert(tx, id, organization, Provider::Openphone, name, base_url, &sealed).await?;
+    sql::insert(
+        tx,
+        id,
+        organization,
+        Provider::Openphone,
+        name,
+        base_url,
+        &sealed,
+    )
+    .await?;
     Ok(id)
 }

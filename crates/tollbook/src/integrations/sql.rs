@@ -14,7 +14,10 @@ pub(super) struct Stored {
 }
 
 /// An active account.
-pub(super) async fn integration(tx: &mut PgConnection, id: IntegrationId) -> sqlx::Result<Option<Stored>> {
+pub(super) async fn integration(
+    tx: &mut PgConnection,
+    id: IntegrationId,
+) -> sqlx::Result<Option<Stored>> {
     let row = sqlx::query!(
         "select id, organization_id, base_url, credentials from integrations where id = $1 and active
          -- all organizations: a webhook names the account, not the organization",
@@ -31,7 +34,10 @@ pub(super) async fn integration(tx: &mut PgConnection, id: IntegrationId) -> sql
 }
 
 /// The platform's own active account at a provider: the newest.
-pub(super) async fn platform_integration(tx: &mut PgConnection, provider: Provider) -> sqlx::Result<Option<IntegrationId>> {
+pub(super) async fn platform_integration(
+    tx: &mut PgConnection,
+    provider: Provider,
+) -> sqlx::Result<Option<IntegrationId>> {
     let id = sqlx::query_scalar!(
         "select id from integrations where organization_id is null and provider = $1 and active order by id desc limit 1",
         provider.as_str(),

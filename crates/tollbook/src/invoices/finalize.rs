@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::{CustomerId, InvoiceId, OrganizationId};
-use tollbook_core::invoices::{InvoiceNumber, LineAmount, TaxRate, TaxTreatment, TaxedLine, Totals, totals};
+use tollbook_core::invoices::{
+    InvoiceNumber, LineAmount, TaxRate, TaxTreatment, TaxedLine, Totals, totals,
+};
 use tollbook_core::ledger::{self as posting};
 use tollbook_core::money::{Currency, Fraction, Money, Percent, Rounding};
 use tollbook_core::payer::Payer;
@@ -26,7 +28,9 @@ pub(crate) async fn finalize_due(app: &App) -> Result<()> {
     loop {
         let now = app.clock.now();
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let Some((organization, payer)) = sql::seller_with_due_drafts(&mut tx, now).await? else { return Ok(()) };
+        let Some((organization, payer)) = sql::seller_with_due_drafts(&mut tx, now).await? else {
+            return Ok(());
+        };
         let drafts = sql::lock_due_drafts(&mut tx, organization, &payer, now, BATCH_MAX).await?;
         if drafts.is_empty() {
             // Another node has them.
@@ -46,7 +50,12 @@ struct Ready<'a> {
 }
 
 /// Finalizes locked drafts of one organization and one of the two sales, in order.
-pub(super) async fn finalize(tx: &mut PgConnection, organization: OrganizationId, drafts: &[Draft], now: Timestamp) -> Result<()> {
+pub(super) async fn finalize(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    drafts: &[Draft],
+    now: Timestamp,
+) -> Result<()> {
     let ids: Vec<InvoiceId> = drafts.iter().map(|d| d.id).collect();
     let mut gathered: BTreeMap<InvoiceId, Vec<Gathered>> = BTreeMap::new();
     for group in sql::gather(tx, organization, &ids).await? {
@@ -57,26 +66,46 @@ pub(super) async fn finalize(tx: &mut PgConnection, organization: OrganizationId
         let groups = gathered.remove(&draft.id).unwrap_or_default();
         let lines = lines(draft, groups)?;
         let totals = add_up(draft, &lines)?;
-        ready.push(Ready { draft, lines, totals });
+        ready.push(Ready {
+            draft,
+            lines,
+            totals,
+        });
     }
     write(tx, organization, &ready, now).await
 }
 
-async fn write(tx: &mut PgConnection, organization: OrganizationId, ready: &[Ready<'_>], now: Timestamp) -> Result<()> {
+async fn write(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    ready: &[Ready<'_>],
+    now: Timestamp,
+) -> Result<()> {
     let all: Vec<&Line> = ready.iter().flat_map(|r| &r.lines).collect();
     sql::insert_lines(tx, organization, &all).await?;
     for document in ready {
         sql::insert_taxes(tx, organization, document.draft.id, &document.totals).await?;
     }
-    let entries = ready.iter().map(|r| entry(r, now)).collect::<Result<Vec<_>>>()?;
+    let entries = ready
+        .iter()
+        .map(|r| entry(r, now))
+        .collect::<Result<Vec<_>>>()?;
     ledger::post(tx, organization, &entries).await?;
     // Last, and short: the seller's row is locked from here to the commit.
-    let Some(first) = ready.first() else { return Ok(()) };
-    let zone: Zone = first.draft.seller_zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let Some(first) = ready.first() else {
+        return Ok(());
+    };
+    let zone: Zone = first
+        .draft
+        .seller_zone
+        .parse()
+        .map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
     let year = zone.date(now).year();
     let count = i64::try_from(ready.len()).unwrap_or(i64::MAX);
     let (prefix, next) = sql::take_numbers(tx, first.draft.seller, i32::from(year), count).await?;
-    let prefix: tollbook_core::invoices::NumberPrefix = prefix.parse().map_err(|e| Error::Internal(format!("a stored prefix: {e}")))?;
+    let prefix: tollbook_core::invoices::NumberPrefix = prefix
+        .parse()
+        .map_err(|e| Error::Internal(format!("a stored prefix: {e}")))?;
     for (document, sequence) in ready.iter().zip(next..) {
         let number = InvoiceNumber::new(
             prefix.clone(),
@@ -85,11 +114,26 @@ async fn write(tx: &mut PgConnection, organization: OrganizationId, ready: &[Rea
         )
         .map_err(|e| Error::Internal(e.to_string()))?;
         let due = now
-            .checked_add(SignedDuration::from_hours(24 * i64::from(document.draft.payment_terms_days)))
+            .checked_add(SignedDuration::from_hours(
+                24 * i64::from(document.draft.payment_terms_days),
+            ))
             .unwrap_or(Timestamp::MAX);
-        sql::set_finalized(tx, organization, document.draft.id, &number, sequence, &document.totals, now, due).await?;
+        sql::set_finalized(
+            tx,
+            organization,
+            document.draft.id,
+            &number,
+            sequence,
+            &document.totals,
+            now,
+            due,
+        )
+        .await?;
     }
-    let told: Vec<_> = ready.iter().map(|r| (organization, LiveKind::InvoiceUpdated, r.draft.id.uuid())).collect();
+    let told: Vec<_> = ready
+        .iter()
+        .map(|r| (organization, LiveKind::InvoiceUpdated, r.draft.id.uuid()))
+        .collect();
     live::publish(tx, &told).await
 }
 
@@ -97,9 +141,14 @@ async fn write(tx: &mut PgConnection, organization: OrganizationId, ready: &[Rea
 fn lines(draft: &Draft, groups: Vec<Gathered>) -> Result<Vec<Line>> {
     let mut by_group: BTreeMap<String, Vec<Gathered>> = BTreeMap::new();
     for group in groups {
-        by_group.entry(group.line_group.clone()).or_default().push(group);
+        by_group
+            .entry(group.line_group.clone())
+            .or_default()
+            .push(group);
     }
-    let overflow = |e: &dyn std::fmt::Display| Error::Internal(format!("invoice {} cannot be added up: {e}", draft.id));
+    let overflow = |e: &dyn std::fmt::Display| {
+        Error::Internal(format!("invoice {} cannot be added up: {e}", draft.id))
+    };
     let mut lines = Vec::new();
     for (line_group, parts) in by_group {
         let Some(first) = parts.first() else { continue };
@@ -111,8 +160,14 @@ fn lines(draft: &Draft, groups: Vec<Gathered>) -> Result<Vec<Line>> {
             .map(|p| Fraction::from_decimals(p.numerator, p.denominator))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| overflow(&e))?;
-        let amount = LineAmount::sum(amounts, draft.currency, draft.rounding).map_err(|e| overflow(&e))?;
-        let quantity = parts.iter().try_fold(tollbook_core::money::Quantity::ZERO, |sum, p| sum.checked_add(p.quantity)).map_err(|e| overflow(&e))?;
+        let amount =
+            LineAmount::sum(amounts, draft.currency, draft.rounding).map_err(|e| overflow(&e))?;
+        let quantity = parts
+            .iter()
+            .try_fold(tollbook_core::money::Quantity::ZERO, |sum, p| {
+                sum.checked_add(p.quantity)
+            })
+            .map_err(|e| overflow(&e))?;
         let (starts_at, ends_at) = span(draft, &parts);
         lines.push(Line {
             invoice: draft.id,
@@ -121,7 +176,9 @@ fn lines(draft: &Draft, groups: Vec<Gathered>) -> Result<Vec<Line>> {
             description: description(first),
             quantity,
             unit: first.unit.clone().unwrap_or_else(|| "period".into()),
-            unit_price: first.unit_price.filter(|_| parts.iter().all(|p| p.unit_price == first.unit_price)),
+            unit_price: first
+                .unit_price
+                .filter(|_| parts.iter().all(|p| p.unit_price == first.unit_price)),
             exact: amount.exact,
             amount_minor: amount.amount.minor(),
             meter: first.meter.clone().unwrap_or_else(|| posting::FEE.into()),
@@ -136,13 +193,25 @@ fn lines(draft: &Draft, groups: Vec<Gathered>) -> Result<Vec<Line>> {
 
 /// Usage that came late keeps its own date; everything else is that of the document.
 fn span(draft: &Draft, parts: &[Gathered]) -> (Timestamp, Timestamp) {
-    let first = parts.iter().map(|p| p.first_at).min().unwrap_or(draft.period_start);
-    let last = parts.iter().map(|p| p.last_at).max().unwrap_or(draft.period_end);
+    let first = parts
+        .iter()
+        .map(|p| p.first_at)
+        .min()
+        .unwrap_or(draft.period_start);
+    let last = parts
+        .iter()
+        .map(|p| p.last_at)
+        .max()
+        .unwrap_or(draft.period_end);
     let is_within = draft.period_start <= first && last < draft.period_end;
     if is_within {
         (draft.period_start, draft.period_end)
     } else {
-        (first, last.checked_add(SignedDuration::from_secs(1)).unwrap_or(last))
+        (
+            first,
+            last.checked_add(SignedDuration::from_secs(1))
+                .unwrap_or(last),
+        )
     }
 }
 
@@ -152,7 +221,11 @@ fn description(group: &Gathered) -> String {
         (Some(name), _) => name.clone(),
         (None, _) => "Usage".into(),
     };
-    let band = group.band.as_ref().map(|band| format!(", {band}")).unwrap_or_default();
+    let band = group
+        .band
+        .as_ref()
+        .map(|band| format!(", {band}"))
+        .unwrap_or_default();
     match group.kind.as_str() {
         "allowance" => format!("{what}{band}, included"),
         "overage" => format!("{what}{band}, beyond what is included"),
@@ -166,40 +239,72 @@ fn description(group: &Gathered) -> String {
 fn add_up(draft: &Draft, lines: &[Line]) -> Result<Totals> {
     let taxed: Vec<TaxedLine> = lines
         .iter()
-        .map(|line| TaxedLine { amount: Money::new(line.amount_minor, draft.currency), tax: line.tax.clone() })
+        .map(|line| TaxedLine {
+            amount: Money::from_minor(line.amount_minor, draft.currency),
+            tax: line.tax.clone(),
+        })
         .collect();
-    totals(&taxed, draft.currency, draft.rounding).map_err(|e| Error::Internal(format!("invoice {} cannot be added up: {e}", draft.id)))
+    totals(&taxed, draft.currency, draft.rounding)
+        .map_err(|e| Error::Internal(format!("invoice {} cannot be added up: {e}", draft.id)))
 }
 
 /// What the document does to the ledger: revenue by meter, without the tax that prices include.
 fn entry(ready: &Ready<'_>, now: Timestamp) -> Result<(Document, posting::Entry)> {
-    let payer = ready.draft.customer.map_or(Payer::Organization, Payer::Customer);
+    let payer = ready
+        .draft
+        .customer
+        .map_or(Payer::Organization, Payer::Customer);
     let currency = ready.draft.currency;
-    let mut net: Vec<(&str, Money)> =
-        ready.lines.iter().map(|l| (l.meter.as_str(), Money::new(l.amount_minor, currency))).collect();
-    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("invoice {} cannot be posted: {e}", ready.draft.id));
-    let mut printed = Money::new(0, currency);
+    let mut net: Vec<(&str, Money)> = ready
+        .lines
+        .iter()
+        .map(|l| {
+            (
+                l.meter.as_str(),
+                Money::from_minor(l.amount_minor, currency),
+            )
+        })
+        .collect();
+    let wrong = |e: &dyn std::fmt::Display| {
+        Error::Internal(format!("invoice {} cannot be posted: {e}", ready.draft.id))
+    };
+    let mut printed = Money::from_minor(0, currency);
     for (_, amount) in &net {
         printed = printed.checked_add(*amount).map_err(|e| wrong(&e))?;
     }
     // Inclusive tax is no revenue: it is taken out of the largest line, so that the entry is the document's net amount.
-    let inclusive = printed.checked_sub(ready.totals.subtotal).map_err(|e| wrong(&e))?;
+    let inclusive = printed
+        .checked_sub(ready.totals.subtotal)
+        .map_err(|e| wrong(&e))?;
     if let Some(largest) = net.iter_mut().max_by_key(|(_, amount)| amount.minor())
         && !inclusive.is_zero()
     {
         largest.1 = largest.1.checked_sub(inclusive).map_err(|e| wrong(&e))?;
     }
     let entry = posting::invoice(payer, &net, ready.totals.tax).map_err(|e| wrong(&e))?;
-    let document = Document { kind: "invoice", id: ready.draft.id.uuid(), payer: payer.kind(), occurred_at: now };
+    let document = Document {
+        kind: "invoice",
+        id: ready.draft.id.uuid(),
+        payer: payer.kind(),
+        occurred_at: now,
+    };
     Ok((document, entry))
 }
 
 /// How a payer is taxed.
-pub(super) fn tax_treatment(is_exempt: bool, percent: Option<Percent>, inclusive: bool) -> TaxTreatment {
+pub(super) fn tax_treatment(
+    is_exempt: bool,
+    percent: Option<Percent>,
+    inclusive: bool,
+) -> TaxTreatment {
     match (is_exempt, percent) {
         (true, _) => TaxTreatment::Exempt,
         (false, None) => TaxTreatment::Rates(Vec::new()),
-        (false, Some(percent)) => TaxTreatment::Rates(vec![TaxRate { name: "Tax".into(), percent, inclusive }]),
+        (false, Some(percent)) => TaxTreatment::Rates(vec![TaxRate {
+            name: "Tax".into(),
+            percent,
+            inclusive,
+        }]),
     }
 }
 
@@ -213,7 +318,8 @@ pub(super) fn rounding(text: &str) -> Rounding {
 
 /// A currency as it is stored.
 pub(super) fn currency(code: &str) -> Result<Currency> {
-    code.parse().map_err(|e| Error::Internal(format!("a stored currency: {e}")))
+    code.parse()
+        .map_err(|e| Error::Internal(format!("a stored currency: {e}")))
 }
 
 /// The customer of a row that may have none.

@@ -29,7 +29,10 @@ pub(super) struct Draft {
 }
 
 /// The organization and the sale of the draft that waits longest, all of its usage being rated.
-pub(super) async fn seller_with_due_drafts(tx: &mut PgConnection, now: Timestamp) -> Result<Option<(OrganizationId, String)>> {
+pub(super) async fn seller_with_due_drafts(
+    tx: &mut PgConnection,
+    now: Timestamp,
+) -> Result<Option<(OrganizationId, String)>> {
     let row = sqlx::query!(
         "select i.organization_id, i.payer from invoices i
          where i.state = 'draft' and i.finalize_at <= $1
@@ -75,7 +78,11 @@ pub(super) async fn lock_due_drafts(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let percent = row.tax_percent.map(Percent::try_from).transpose().map_err(|e| Error::Internal(format!("a stored tax: {e}")))?;
+            let percent = row
+                .tax_percent
+                .map(Percent::try_from)
+                .transpose()
+                .map_err(|e| Error::Internal(format!("a stored tax: {e}")))?;
             Ok(Draft {
                 id: row.id.into(),
                 seller: row.seller_id,
@@ -113,7 +120,11 @@ pub(super) struct Gathered {
 }
 
 /// Gathers the charges of drafts. Sums of equal denominators are exact; the rest is added up as fractions.
-pub(super) async fn gather(tx: &mut PgConnection, organization: OrganizationId, invoices: &[InvoiceId]) -> Result<Vec<Gathered>> {
+pub(super) async fn gather(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    invoices: &[InvoiceId],
+) -> Result<Vec<Gathered>> {
     let ids: Vec<Uuid> = invoices.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"select c.invoice_id, c.line_group, min(c.kind) as "kind!", min(c.band) as band, min(c.meter) as meter, min(m.name) as meter_name,
@@ -144,7 +155,8 @@ pub(super) async fn gather(tx: &mut PgConnection, organization: OrganizationId, 
                 plan_name: row.plan_name,
                 unit: row.unit,
                 unit_price: row.unit_price,
-                quantity: Quantity::try_from(row.quantity).map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?,
+                quantity: Quantity::try_from(row.quantity)
+                    .map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?,
                 numerator: row.numerator,
                 denominator: row.amount_denominator,
                 charges: row.charges,
@@ -175,7 +187,11 @@ pub(super) struct Line {
 }
 
 /// Writes the lines of drafts.
-pub(super) async fn insert_lines(tx: &mut PgConnection, organization: OrganizationId, lines: &[&Line]) -> Result<()> {
+pub(super) async fn insert_lines(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    lines: &[&Line],
+) -> Result<()> {
     let exact = lines
         .iter()
         .map(|l| l.exact.to_decimals())
@@ -191,8 +207,14 @@ pub(super) async fn insert_lines(tx: &mut PgConnection, organization: Organizati
     let units: Vec<&str> = lines.iter().map(|l| l.unit.as_str()).collect();
     let prices: Vec<Option<Decimal>> = lines.iter().map(|l| l.unit_price).collect();
     let amounts: Vec<i64> = lines.iter().map(|l| l.amount_minor).collect();
-    let rates: Vec<Option<Decimal>> = lines.iter().map(|l| rate(&l.tax).map(|(percent, _)| percent)).collect();
-    let inclusive: Vec<bool> = lines.iter().map(|l| rate(&l.tax).is_some_and(|(_, inclusive)| inclusive)).collect();
+    let rates: Vec<Option<Decimal>> = lines
+        .iter()
+        .map(|l| rate(&l.tax).map(|(percent, _)| percent))
+        .collect();
+    let inclusive: Vec<bool> = lines
+        .iter()
+        .map(|l| rate(&l.tax).is_some_and(|(_, inclusive)| inclusive))
+        .collect();
     let starts: Vec<_> = lines.iter().map(|l| l.starts_at.to_sqlx()).collect();
     let ends: Vec<_> = lines.iter().map(|l| l.ends_at.to_sqlx()).collect();
     let charges: Vec<i64> = lines.iter().map(|l| l.charges).collect();
@@ -232,8 +254,17 @@ fn rate(tax: &TaxTreatment) -> Option<(Decimal, bool)> {
 }
 
 /// Writes the tax of a document, by rate.
-pub(super) async fn insert_taxes(tx: &mut PgConnection, organization: OrganizationId, invoice: InvoiceId, totals: &Totals) -> Result<()> {
-    let percents: Vec<Decimal> = totals.taxes.iter().map(|t| t.rate.percent.to_decimal()).collect();
+pub(super) async fn insert_taxes(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    invoice: InvoiceId,
+    totals: &Totals,
+) -> Result<()> {
+    let percents: Vec<Decimal> = totals
+        .taxes
+        .iter()
+        .map(|t| t.rate.percent.to_decimal())
+        .collect();
     let inclusive: Vec<bool> = totals.taxes.iter().map(|t| t.rate.inclusive).collect();
     let bases: Vec<i64> = totals.taxes.iter().map(|t| t.base.minor()).collect();
     let taxes: Vec<i64> = totals.taxes.iter().map(|t| t.tax.minor()).collect();
@@ -256,7 +287,12 @@ pub(super) async fn insert_taxes(tx: &mut PgConnection, organization: Organizati
 }
 
 /// Takes the next numbers of a seller in a year: its prefix, and the first of them. The sequence restarts each year.
-pub(super) async fn take_numbers(tx: &mut PgConnection, seller: Uuid, year: i32, count: i64) -> Result<(String, i64)> {
+pub(super) async fn take_numbers(
+    tx: &mut PgConnection,
+    seller: Uuid,
+    year: i32,
+    count: i64,
+) -> Result<(String, i64)> {
     let row = sqlx::query!(
         r#"update sellers set number_year = $2, next_number = case when number_year = $2 then next_number else 1 end + $3
            where id = $1 returning invoice_prefix, next_number - $3 as "first!"

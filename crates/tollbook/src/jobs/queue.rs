@@ -27,7 +27,12 @@ pub(crate) struct NewJob {
 impl NewJob {
     /// A platform job to run now, at most one waiting under this key.
     pub(crate) fn unique(job: Job, key: String) -> Self {
-        Self { organization: None, job, unique_key: Some(key), delay: SignedDuration::ZERO }
+        Self {
+            organization: None,
+            job,
+            unique_key: Some(key),
+            delay: SignedDuration::ZERO,
+        }
     }
 }
 
@@ -37,7 +42,10 @@ pub(crate) async fn enqueue(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<()
         return Ok(());
     }
     let ids: Vec<Uuid> = jobs.iter().map(|_| new_id()).collect();
-    let organizations: Vec<Option<Uuid>> = jobs.iter().map(|j| j.organization.map(Uuid::from)).collect();
+    let organizations: Vec<Option<Uuid>> = jobs
+        .iter()
+        .map(|j| j.organization.map(Uuid::from))
+        .collect();
     let kinds: Vec<&str> = jobs.iter().map(|j| j.job.kind()).collect();
     let payloads: Vec<serde_json::Value> = jobs
         .iter()
@@ -45,7 +53,10 @@ pub(crate) async fn enqueue(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<()
         .collect::<Result<_, _>>()
         .map_err(|e| Error::Internal(format!("a job cannot be written: {e}")))?;
     let keys: Vec<Option<&str>> = jobs.iter().map(|j| j.unique_key.as_deref()).collect();
-    let delays: Vec<i64> = jobs.iter().map(|j| i64::try_from(j.delay.as_millis()).unwrap_or(0)).collect();
+    let delays: Vec<i64> = jobs
+        .iter()
+        .map(|j| i64::try_from(j.delay.as_millis()).unwrap_or(0))
+        .collect();
     sqlx::query!(
         "insert into jobs (id, organization_id, kind, payload, unique_key, run_at)
          select id, organization_id, kind, payload, unique_key, clock_timestamp() + delay * interval '1 millisecond'
@@ -102,15 +113,23 @@ pub(super) async fn claim(db: &Db, limit: i64) -> Result<Vec<Claimed>> {
 /// The job is done.
 pub(super) async fn complete(db: &Db, id: JobId) -> Result<()> {
     let mut tx = db.begin(&Actor::system()).await?;
-    sqlx::query!("delete from jobs where id = $1 -- all organizations: by key", id.uuid())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "delete from jobs where id = $1 -- all organizations: by key",
+        id.uuid()
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// The job failed: it waits longer each time, and is dead after its last attempt. `after` is the provider's own wish.
-pub(super) async fn fail(db: &Db, id: JobId, error: &str, after: Option<SignedDuration>) -> Result<()> {
+pub(super) async fn fail(
+    db: &Db,
+    id: JobId,
+    error: &str,
+    after: Option<SignedDuration>,
+) -> Result<()> {
     let after = after.and_then(|d| i64::try_from(d.as_millis()).ok());
     let mut tx = db.begin(&Actor::system()).await?;
     // Doubling from one second up to an hour, and up to half as much again so that a crowd does not come back together.

@@ -34,7 +34,10 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
 /// Makes the rows that are missing; the interval follows the code.
 async fn register(app: &App) -> Result<()> {
     let names: Vec<&str> = Job::SCHEDULED.iter().map(|(name, _, _)| *name).collect();
-    let seconds: Vec<f64> = Job::SCHEDULED.iter().map(|(_, _, seconds)| f64::from(*seconds)).collect();
+    let seconds: Vec<f64> = Job::SCHEDULED
+        .iter()
+        .map(|(_, _, seconds)| f64::from(*seconds))
+        .collect();
     let mut tx = app.db.begin(&Actor::system()).await?;
     sqlx::query!(
         "insert into schedules (name, every, next_run_at)

@@ -47,18 +47,27 @@ async fn work(app: App, stop: CancellationToken) {
 }
 
 async fn run(app: App, claimed: Claimed) {
-    let Claimed { id, kind, payload, attempts } = claimed;
+    let Claimed {
+        id,
+        kind,
+        payload,
+        attempts,
+    } = claimed;
     let result = match serde_json::from_value::<Job>(payload) {
         Ok(job) => job.run(&app, id).await,
-        Err(error) => Err(Error::Internal(format!("a job of kind `{kind}` cannot be read: {error}"))),
+        Err(error) => Err(Error::Internal(format!(
+            "a job of kind `{kind}` cannot be read: {error}"
+        ))),
     };
     let settled: Result<()> = match result {
         Ok(()) => {
-            metrics::counter!("tollbook_jobs_total", "kind" => kind.clone(), "result" => "done").increment(1);
+            metrics::counter!("tollbook_jobs_total", "kind" => kind.clone(), "result" => "done")
+                .increment(1);
             queue::complete(&app.db, id).await
         }
         Err(error) => {
-            metrics::counter!("tollbook_jobs_total", "kind" => kind.clone(), "result" => "failed").increment(1);
+            metrics::counter!("tollbook_jobs_total", "kind" => kind.clone(), "result" => "failed")
+                .increment(1);
             tracing::warn!(job = %id, kind, attempts, %error, "a job failed");
             let after = match &error {
                 Error::RateLimited { retry_after } => (*retry_after).try_into().ok(),

@@ -24,17 +24,30 @@ pub(crate) struct Document {
 }
 
 /// Posts the entries of documents of one organization. An entry that moves nothing is not posted.
-pub(crate) async fn post(tx: &mut PgConnection, organization: OrganizationId, entries: &[(Document, Entry)]) -> Result<()> {
-    let entries: Vec<&(Document, Entry)> = entries.iter().filter(|(_, entry)| !entry.transfers().is_empty()).collect();
+pub(crate) async fn post(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    entries: &[(Document, Entry)],
+) -> Result<()> {
+    let entries: Vec<&(Document, Entry)> = entries
+        .iter()
+        .filter(|(_, entry)| !entry.transfers().is_empty())
+        .collect();
     if entries.is_empty() {
         return Ok(());
     }
     let accounts = accounts(tx, organization, &entries).await?;
-    let ids: Vec<Uuid> = entries.iter().map(|_| LedgerEntryId::new(new_id()).uuid()).collect();
+    let ids: Vec<Uuid> = entries
+        .iter()
+        .map(|_| LedgerEntryId::new(new_id()).uuid())
+        .collect();
     let payers: Vec<&str> = entries.iter().map(|(d, _)| d.payer.as_str()).collect();
     let kinds: Vec<&str> = entries.iter().map(|(d, _)| d.kind).collect();
     let documents: Vec<Uuid> = entries.iter().map(|(d, _)| d.id).collect();
-    let times: Vec<_> = entries.iter().map(|(d, _)| d.occurred_at.to_sqlx()).collect();
+    let times: Vec<_> = entries
+        .iter()
+        .map(|(d, _)| d.occurred_at.to_sqlx())
+        .collect();
     sqlx::query!(
         "insert into ledger_entries (organization_id, id, payer, document, document_id, occurred_at)
          select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[]) as e order by 4, 5",
@@ -57,7 +70,8 @@ async fn transfers(
     ids: &[Uuid],
     accounts: &BTreeMap<Account, Uuid>,
 ) -> Result<()> {
-    let (mut rows, mut of, mut debits, mut credits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut of, mut debits, mut credits) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut amounts, mut currencies) = (Vec::new(), Vec::new());
     let unknown = || Error::Internal("a ledger account was not made".into());
     for ((_, entry), id) in entries.iter().zip(ids) {
@@ -87,7 +101,11 @@ async fn transfers(
 }
 
 /// The ids of all accounts that the entries name.
-async fn accounts(tx: &mut PgConnection, organization: OrganizationId, entries: &[&(Document, Entry)]) -> Result<BTreeMap<Account, Uuid>> {
+async fn accounts(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    entries: &[&(Document, Entry)],
+) -> Result<BTreeMap<Account, Uuid>> {
     let named: BTreeSet<&Account> = entries
         .iter()
         .flat_map(|(_, entry)| entry.transfers().iter().flat_map(|t| [&t.debit, &t.credit]))
@@ -97,7 +115,10 @@ async fn accounts(tx: &mut PgConnection, organization: OrganizationId, entries: 
     let payers: Vec<&str> = named.iter().map(|a| a.payer.as_str()).collect();
     let kinds: Vec<&str> = named.iter().map(|a| a.kind.as_str()).collect();
     let meters: Vec<&str> = named.iter().map(|a| a.meter.as_str()).collect();
-    let customers: Vec<Option<Uuid>> = named.iter().map(|a| a.customer.map(CustomerId::uuid)).collect();
+    let customers: Vec<Option<Uuid>> = named
+        .iter()
+        .map(|a| a.customer.map(CustomerId::uuid))
+        .collect();
     let currencies: Vec<&str> = named.iter().map(|a| a.currency.code()).collect();
     sqlx::query!(
         "insert into ledger_accounts (organization_id, id, payer, kind, meter, customer_id, currency)

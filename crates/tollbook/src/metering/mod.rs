@@ -4,6 +4,5 @@ mod accept;
 mod recorded;
 mod sql;
 
-
 pub(crate) use accept::{Accepted, NewUsage, UsageWriter, store, writer};
 pub(crate) use recorded::recorded_by_key;

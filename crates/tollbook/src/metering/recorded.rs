@@ -22,8 +22,12 @@ pub(crate) async fn recorded_by_key(
     let digests: Vec<&[u8]> = digests.iter().map(<[u8; 16]>::as_slice).collect();
     let mut events: HashMap<OrganizationId, Vec<_>> = HashMap::new();
     for row in sql::recorded_by_key(tx, &organizations, &digests).await? {
-        let meter: MeterCode = row.meter.parse().map_err(|e| Error::Internal(format!("a stored meter: {e}")))?;
-        let quantity = Quantity::try_from(row.quantity).map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
+        let meter: MeterCode = row
+            .meter
+            .parse()
+            .map_err(|e| Error::Internal(format!("a stored meter: {e}")))?;
+        let quantity = Quantity::try_from(row.quantity)
+            .map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
         events.entry(row.organization_id.into()).or_default().push((
             UsageEventId::from(row.id),
             row.idempotency_key,

@@ -11,16 +11,27 @@ use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
 
 /// Stores an offer as the first draft of a new plan. The offer was read, and so checked, by the core.
-pub(crate) async fn create(tx: &mut PgConnection, seller: Uuid, offer: &Offer) -> Result<(PlanId, PlanVersionId)> {
+pub(crate) async fn create(
+    tx: &mut PgConnection,
+    seller: Uuid,
+    offer: &Offer,
+) -> Result<(PlanId, PlanVersionId)> {
     let (plan, version): (PlanId, PlanVersionId) = (new_id(), new_id());
-    let code = offer.code.as_ref().map_or_else(|| plan.to_string(), ToString::to_string);
-    let name = if offer.name.is_empty() { &code } else { &offer.name };
+    let code = offer
+        .code
+        .as_ref()
+        .map_or_else(|| plan.to_string(), ToString::to_string);
+    let name = if offer.name.is_empty() {
+        &code
+    } else {
+        &offer.name
+    };
     let kind = match offer.document.kind {
         Kind::Subscription => "subscription",
         Kind::PayPerCall => "pay_per_call",
     };
-    let document =
-        serde_json::to_string(&offer.document).map_err(|e| Error::Internal(format!("a plan cannot be written: {e}")))?;
+    let document = serde_json::to_string(&offer.document)
+        .map_err(|e| Error::Internal(format!("a plan cannot be written: {e}")))?;
     sqlx::query!(
         "insert into plans (seller_id, id, code, name, kind) values ($1, $2, $3, $4, $5)",
         seller,
@@ -31,7 +42,9 @@ pub(crate) async fn create(tx: &mut PgConnection, seller: Uuid, offer: &Offer) -
     )
     .execute(&mut *tx)
     .await
-    .on_constraint("plans_code_key", || Error::conflict("plan_code_taken", format!("plan `{code}` exists already")))?;
+    .on_constraint("plans_code_key", || {
+        Error::conflict("plan_code_taken", format!("plan `{code}` exists already"))
+    })?;
     sqlx::query!(
         "insert into plan_versions (seller_id, id, plan_id, version, currency, document) values ($1, $2, $3, 1, $4, $5::text::jsonb)",
         seller,
@@ -46,7 +59,12 @@ pub(crate) async fn create(tx: &mut PgConnection, seller: Uuid, offer: &Offer) -
 }
 
 /// Publishes a draft: from now on it never changes, and can be subscribed to.
-pub(crate) async fn publish(tx: &mut PgConnection, seller: Uuid, version: PlanVersionId, now: Timestamp) -> Result<()> {
+pub(crate) async fn publish(
+    tx: &mut PgConnection,
+    seller: Uuid,
+    version: PlanVersionId,
+    now: Timestamp,
+) -> Result<()> {
     let published = sqlx::query!(
         "update plan_versions set state = 'published', published_at = $3 where seller_id = $1 and id = $2 and state = 'draft'",
         seller,
@@ -77,7 +95,10 @@ pub(crate) async fn set_pay_per_call(
     .fetch_one(&mut *tx)
     .await?;
     if !is_published {
-        return Err(Error::invalid("planVersionId", "is not a published pay-per-call plan"));
+        return Err(Error::invalid(
+            "planVersionId",
+            "is not a published pay-per-call plan",
+        ));
     }
     sqlx::query!(
         "update pay_per_call_terms set ends_at = $2 where organization_id = $1 and ends_at is null and starts_at < $2",

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use tollbook_core::ids::{AccountId, GrantId, UsageEventId};
 use tollbook_core::money::Quantity;
 use tollbook_core::plans::Key;
-use tollbook_core::rating::{ChargePart, Grant, GrantDraw, ProviderCost, Rated, State, Terms, TierDelta, TierTotal, Usage, rate};
+use tollbook_core::rating::{
+    ChargePart, Grant, GrantDraw, ProviderCost, Rated, State, Terms, TierDelta, TierTotal, Usage,
+    rate,
+};
 
 use super::load::{InForce, Item};
 use super::terms::TermsKey;
@@ -34,7 +37,9 @@ pub(super) struct Change<'a> {
 impl Change<'_> {
     /// Whether there is anything to pay.
     pub(super) fn costs(&self) -> bool {
-        self.charge.iter().any(|part| part.amount.is_some_and(|amount| !amount.is_zero()))
+        self.charge
+            .iter()
+            .any(|part| part.amount.is_some_and(|amount| !amount.is_zero()))
     }
 }
 
@@ -63,21 +68,41 @@ pub(super) fn rate_all<'a>(
     let mut outcome = Outcome::default();
     for item in items {
         // Nobody sells it: nothing to charge.
-        let Some(terms) = item.terms.as_ref().and_then(|key| terms.get(key)) else { continue };
-        let known = in_force.get(&(item.usage, item.account)).map(Vec::as_slice).unwrap_or_default();
+        let Some(terms) = item.terms.as_ref().and_then(|key| terms.get(key)) else {
+            continue;
+        };
+        let known = in_force
+            .get(&(item.usage, item.account))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let book = books.entry(item.account).or_default();
         match rate_one(item, terms, known, book) {
             Ok(Some(change)) => outcome.changes.push(change),
             Ok(None) => {}
-            Err(why) => outcome.refused.push(Refused { usage: item.usage, account: item.account, why }),
+            Err(why) => outcome.refused.push(Refused {
+                usage: item.usage,
+                account: item.account,
+                why,
+            }),
         }
     }
     outcome
 }
 
-fn rate_one<'a>(item: &'a Item, terms: &Terms, known: &[InForce], book: &mut Book) -> Result<Option<Change<'a>>, String> {
-    let period_start = item.contract.map_or_else(|| month_start(item), |contract| contract.starts_at);
-    let mut state = State { period_start, grants: book.grants.clone(), tiers: book.tiers.clone() };
+fn rate_one<'a>(
+    item: &'a Item,
+    terms: &Terms,
+    known: &[InForce],
+    book: &mut Book,
+) -> Result<Option<Change<'a>>, String> {
+    let period_start = item
+        .contract
+        .map_or_else(|| month_start(item), |contract| contract.starts_at);
+    let mut state = State {
+        period_start,
+        grants: book.grants.clone(),
+        tiers: book.tiers.clone(),
+    };
     for (period_start, before) in drawn_before(known, &state) {
         state.period_start = period_start;
         state.revert(&before).map_err(|e| e.to_string())?;
@@ -104,11 +129,14 @@ fn rate_one<'a>(item: &'a Item, terms: &Terms, known: &[InForce], book: &mut Boo
 /// Without a subscription, tiers count by calendar month.
 fn month_start(item: &Item) -> jiff::Timestamp {
     let zone: Result<tollbook_core::time::Zone, _> = item.zone.parse();
-    zone.ok().and_then(|zone| zone.month(item.occurred_at).ok()).map_or(item.occurred_at, |month| month.start())
+    zone.ok()
+        .and_then(|zone| zone.month(item.occurred_at).ok())
+        .map_or(item.occurred_at, |month| month.start())
 }
 
 fn usage(item: &Item) -> Usage {
-    let is_time = item.meter.built_in() == Some(tollbook_core::metering::BuiltInMeter::CallDurationSeconds);
+    let is_time =
+        item.meter.built_in() == Some(tollbook_core::metering::BuiltInMeter::CallDurationSeconds);
     Usage {
         id: item.usage,
         meter: item.meter.clone(),
@@ -127,14 +155,26 @@ fn drawn_before(known: &[InForce], state: &State) -> HashMap<jiff::Timestamp, Ra
     for charge in known {
         let rated = before.entry(charge.period_start).or_default();
         if let Some(grant_id) = charge.grant {
-            rated.grant_draws.push(GrantDraw { grant_id, quantity: charge.quantity });
+            rated.grant_draws.push(GrantDraw {
+                grant_id,
+                quantity: charge.quantity,
+            });
         }
-        let key = charge.price_key.as_deref().and_then(|key| Key::from_stored(key).ok());
+        let key = charge
+            .price_key
+            .as_deref()
+            .and_then(|key| Key::from_stored(key).ok());
         let is_counted = matches!(charge.kind.as_str(), "usage" | "overage");
         if let Some(price_key) = key.filter(|_| is_counted)
-            && state.tiers.iter().any(|t| t.price_key == price_key && t.period_start == charge.period_start)
+            && state
+                .tiers
+                .iter()
+                .any(|t| t.price_key == price_key && t.period_start == charge.period_start)
         {
-            rated.tier_deltas.push(TierDelta { price_key, quantity: charge.quantity });
+            rated.tier_deltas.push(TierDelta {
+                price_key,
+                quantity: charge.quantity,
+            });
         }
     }
     before
@@ -142,15 +182,40 @@ fn drawn_before(known: &[InForce], state: &State) -> HashMap<jiff::Timestamp, Ra
 
 /// Whether a rating says exactly what is in force.
 fn same(known: &[InForce], rated: &Rated) -> bool {
-    type Said<'a> = (i32, String, Option<&'a str>, Option<GrantId>, Quantity, Option<tollbook_core::money::Fraction>);
+    type Said<'a> = (
+        i32,
+        String,
+        Option<&'a str>,
+        Option<GrantId>,
+        Quantity,
+        Option<tollbook_core::money::Fraction>,
+    );
     let known: Vec<Said<'_>> = known
         .iter()
-        .map(|c| (c.part, c.kind.clone(), c.price_key.as_deref(), c.grant, c.quantity, Some(c.amount)))
+        .map(|c| {
+            (
+                c.part,
+                c.kind.clone(),
+                c.price_key.as_deref(),
+                c.grant,
+                c.quantity,
+                Some(c.amount),
+            )
+        })
         .collect();
     let rated: Vec<Said<'_>> = rated
         .parts
         .iter()
-        .map(|p| (i32::from(p.part), p.kind.to_string(), p.price_key.as_ref().map(Key::as_str), p.grant_id, p.quantity, p.amount))
+        .map(|p| {
+            (
+                i32::from(p.part),
+                p.kind.to_string(),
+                p.price_key.as_ref().map(Key::as_str),
+                p.grant_id,
+                p.quantity,
+                p.amount,
+            )
+        })
         .collect();
     known == rated
 }

@@ -7,7 +7,8 @@ use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::calls::Direction;
 use tollbook_core::ids::{
-    AccountId, CallId, ChargeId, CustomerId, GrantId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId, UsageEventId,
+    AccountId, CallId, ChargeId, CustomerId, GrantId, OrganizationId, PeriodId, PlanVersionId,
+    SubscriptionId, UsageEventId,
 };
 use tollbook_core::metering::{BuiltInMeter, MeterCode};
 use tollbook_core::money::{Fraction, Quantity};
@@ -88,8 +89,12 @@ pub(super) async fn queue(tx: &mut PgConnection, lane: i16, limit: i64) -> Resul
 }
 
 /// Locks accounts, in key order: what shares an allowance is rated by one transaction at a time.
-pub(super) async fn lock_accounts(tx: &mut PgConnection, keys: &[(OrganizationId, AccountId)]) -> Result<()> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
+pub(super) async fn lock_accounts(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, AccountId)],
+) -> Result<()> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     sqlx::query!(
         "select a.id from accounts a
          join (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
@@ -108,19 +113,32 @@ pub(super) async fn items(tx: &mut PgConnection, queued: &[Queued]) -> Result<Ve
     let organizations: Vec<Uuid> = queued.iter().map(|q| q.organization.uuid()).collect();
     let accounts: Vec<Uuid> = queued.iter().map(|q| q.account.uuid()).collect();
     let usages: Vec<Uuid> = queued.iter().map(|q| q.usage.uuid()).collect();
-    let rows = sqlx::query_file!("src/rating/items.sql", &organizations, &accounts, &usages).fetch_all(tx).await?;
+    let rows = sqlx::query_file!("src/rating/items.sql", &organizations, &accounts, &usages)
+        .fetch_all(tx)
+        .await?;
     rows.into_iter()
         .map(|row| {
-            let stored = |what: &str, e: &dyn std::fmt::Display| Error::Internal(format!("a stored {what}: {e}"));
+            let stored = |what: &str, e: &dyn std::fmt::Display| {
+                Error::Internal(format!("a stored {what}: {e}"))
+            };
             let meter: MeterCode = row.meter.parse().map_err(|e| stored("meter", &e))?;
             let is_time = meter.built_in() == Some(BuiltInMeter::CallDurationSeconds);
             let occurred_at = row.occurred_at.to_jiff();
-            let direction: Option<Direction> = row.direction.map(|d| d.parse()).transpose().map_err(|e| stored("direction", &e))?;
+            let direction: Option<Direction> = row
+                .direction
+                .map(|d| d.parse())
+                .transpose()
+                .map_err(|e| stored("direction", &e))?;
             let destination = match (direction, row.external_party.as_deref().map(Party::read)) {
                 (Some(Direction::Outgoing), Some(Party::Number(number))) => Some(number),
                 _ => None,
             };
-            let contract = match (row.subscription_id, row.period_id, row.period_starts_at, row.period_ends_at) {
+            let contract = match (
+                row.subscription_id,
+                row.period_id,
+                row.period_starts_at,
+                row.period_ends_at,
+            ) {
                 (Some(subscription), Some(period), Some(start), Some(end)) => Some(Contract {
                     subscription: subscription.into(),
                     period: period.into(),
@@ -136,7 +154,11 @@ pub(super) async fn items(tx: &mut PgConnection, queued: &[Queued]) -> Result<Ve
                 payer: row.payer.parse().map_err(|e| stored("payer", &e))?,
                 usage: row.id.into(),
                 quantity: Quantity::try_from(row.quantity).map_err(|e| stored("quantity", &e))?,
-                began_at: row.answered_at.map(|at| at.to_jiff()).filter(|_| is_time).unwrap_or(occurred_at),
+                began_at: row
+                    .answered_at
+                    .map(|at| at.to_jiff())
+                    .filter(|_| is_time)
+                    .unwrap_or(occurred_at),
                 meter,
                 occurred_at,
                 customer: row.customer_id.map(CustomerId::from),
@@ -164,7 +186,8 @@ pub(super) async fn grants(
     keys: &[(OrganizationId, AccountId)],
     since: Timestamp,
 ) -> Result<HashMap<AccountId, Vec<Grant>>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     let rows = sqlx::query!(
         r#"select g.id, g.account_id, g.allowance_key as "allowance_key: Text<Key>", g.granted, g.used, g.forfeited, g.starts_at, g.expires_at
          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
@@ -176,18 +199,23 @@ pub(super) async fn grants(
     )
     .fetch_all(tx)
     .await?;
-    let quantity = |value| Quantity::try_from(value).map_err(|e| Error::Internal(format!("a stored quantity: {e}")));
+    let quantity = |value| {
+        Quantity::try_from(value).map_err(|e| Error::Internal(format!("a stored quantity: {e}")))
+    };
     let mut grants: HashMap<AccountId, Vec<Grant>> = HashMap::new();
     for row in rows {
-        grants.entry(row.account_id.into()).or_default().push(Grant {
-            id: GrantId::from(row.id),
-            allowance_key: row.allowance_key.0,
-            granted: quantity(row.granted)?,
-            used: quantity(row.used)?,
-            forfeited: quantity(row.forfeited)?,
-            starts_at: row.starts_at.to_jiff(),
-            expires_at: row.expires_at.to_jiff(),
-        });
+        grants
+            .entry(row.account_id.into())
+            .or_default()
+            .push(Grant {
+                id: GrantId::from(row.id),
+                allowance_key: row.allowance_key.0,
+                granted: quantity(row.granted)?,
+                used: quantity(row.used)?,
+                forfeited: quantity(row.forfeited)?,
+                starts_at: row.starts_at.to_jiff(),
+                expires_at: row.expires_at.to_jiff(),
+            });
     }
     Ok(grants)
 }
@@ -198,7 +226,8 @@ pub(super) async fn tiers(
     keys: &[(OrganizationId, AccountId)],
     since: Timestamp,
 ) -> Result<HashMap<AccountId, Vec<TierTotal>>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     let rows = sqlx::query!(
         "select t.account_id, t.price_key, t.period_start, t.quantity
          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
@@ -212,12 +241,16 @@ pub(super) async fn tiers(
     .await?;
     let mut tiers: HashMap<AccountId, Vec<TierTotal>> = HashMap::new();
     for row in rows {
-        let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored tier total: {e}"));
-        tiers.entry(row.account_id.into()).or_default().push(TierTotal {
-            price_key: Key::from_stored(&row.price_key).map_err(|e| stored(&e))?,
-            period_start: row.period_start.to_jiff(),
-            quantity: Quantity::try_from(row.quantity).map_err(|e| stored(&e))?,
-        });
+        let stored =
+            |e: &dyn std::fmt::Display| Error::Internal(format!("a stored tier total: {e}"));
+        tiers
+            .entry(row.account_id.into())
+            .or_default()
+            .push(TierTotal {
+                price_key: Key::from_stored(&row.price_key).map_err(|e| stored(&e))?,
+                period_start: row.period_start.to_jiff(),
+                quantity: Quantity::try_from(row.quantity).map_err(|e| stored(&e))?,
+            });
     }
     Ok(tiers)
 }
@@ -237,7 +270,10 @@ pub(super) struct InForce {
 }
 
 /// The charges in force of these usages for these payers.
-pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<HashMap<(UsageEventId, AccountId), Vec<InForce>>> {
+pub(super) async fn in_force(
+    tx: &mut PgConnection,
+    items: &[Item],
+) -> Result<HashMap<(UsageEventId, AccountId), Vec<InForce>>> {
     let organizations: Vec<Uuid> = items.iter().map(|i| i.organization.uuid()).collect();
     let usages: Vec<Uuid> = items.iter().map(|i| i.usage.uuid()).collect();
     let payers: Vec<&str> = items.iter().map(|i| i.payer.as_str()).collect();
@@ -259,18 +295,24 @@ pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Ha
     let mut found: HashMap<(UsageEventId, AccountId), Vec<InForce>> = HashMap::new();
     for row in rows {
         let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
-        let Some(usage) = row.usage_event_id else { continue };
-        found.entry((usage.into(), row.account_id.into())).or_default().push(InForce {
-            id: ChargeId::from(row.id),
-            revision: row.revision,
-            part: row.part,
-            kind: row.kind,
-            price_key: row.price_key,
-            grant: row.grant_id.map(GrantId::from),
-            quantity: Quantity::try_from(row.quantity).map_err(|e| stored(&e))?,
-            amount: Fraction::from_decimals(row.amount_numerator, row.amount_denominator).map_err(|e| stored(&e))?,
-            period_start: row.period_start.to_jiff(),
-        });
+        let Some(usage) = row.usage_event_id else {
+            continue;
+        };
+        found
+            .entry((usage.into(), row.account_id.into()))
+            .or_default()
+            .push(InForce {
+                id: ChargeId::from(row.id),
+                revision: row.revision,
+                part: row.part,
+                kind: row.kind,
+                price_key: row.price_key,
+                grant: row.grant_id.map(GrantId::from),
+                quantity: Quantity::try_from(row.quantity).map_err(|e| stored(&e))?,
+                amount: Fraction::from_decimals(row.amount_numerator, row.amount_denominator)
+                    .map_err(|e| stored(&e))?,
+                period_start: row.period_start.to_jiff(),
+            });
     }
     Ok(found)
 }
@@ -280,7 +322,10 @@ pub(super) async fn roots(
     tx: &mut PgConnection,
     queued: &[Queued],
 ) -> Result<HashMap<(OrganizationId, UsageEventId), UsageEventId>> {
-    let (organizations, usages): (Vec<Uuid>, Vec<Uuid>) = queued.iter().map(|q| (q.organization.uuid(), q.usage.uuid())).unzip();
+    let (organizations, usages): (Vec<Uuid>, Vec<Uuid>) = queued
+        .iter()
+        .map(|q| (q.organization.uuid(), q.usage.uuid()))
+        .unzip();
     let rows = sqlx::query!(
         r#"select u.organization_id, u.id, coalesce(u.corrects_id, u.id) as "root!"
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
@@ -290,7 +335,10 @@ pub(super) async fn roots(
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| ((row.organization_id.into(), row.id.into()), row.root.into())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.organization_id.into(), row.id.into()), row.root.into()))
+        .collect())
 }
 
 /// The grants of one account that usage at or after `since` may draw on.
@@ -300,5 +348,8 @@ pub(crate) async fn grants_of(
     account: AccountId,
     since: Timestamp,
 ) -> Result<Vec<Grant>> {
-    Ok(grants(tx, &[(organization, account)], since).await?.remove(&account).unwrap_or_default())
+    Ok(grants(tx, &[(organization, account)], since)
+        .await?
+        .remove(&account)
+        .unwrap_or_default())
 }

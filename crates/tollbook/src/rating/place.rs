@@ -34,9 +34,17 @@ pub(super) struct Place {
 
 /// Where a usage belongs, its document being open. What costs nothing makes no document of its own.
 pub(super) fn place(item: &Item, currency: &str, costs: bool) -> Result<Place> {
-    let zone: Zone = item.zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let zone: Zone = item
+        .zone
+        .parse()
+        .map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
     let month = |at| zone.month(at).map_err(|e| Error::Internal(e.to_string()));
-    let call = item.call.filter(|_| item.contract.is_none() && item.payer == PayerKind::Customer && item.is_invoiced_per_call && costs);
+    let call = item.call.filter(|_| {
+        item.contract.is_none()
+            && item.payer == PayerKind::Customer
+            && item.is_invoiced_per_call
+            && costs
+    });
     let (period_start, period_end) = match (item.contract, call, item.call_ended_at) {
         (Some(contract), _, _) => (contract.starts_at, contract.ends_at),
         (None, Some(_), Some(ended)) => (item.occurred_at, ended.max(later(item.occurred_at, 1))),
@@ -59,11 +67,16 @@ pub(super) fn place(item: &Item, currency: &str, costs: bool) -> Result<Place> {
 }
 
 fn later(at: Timestamp, seconds: i64) -> Timestamp {
-    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+    at.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Finds the drafts of these places, and makes those that are missing. `now` decides where late usage goes.
-pub(super) async fn drafts(tx: &mut PgConnection, places: &BTreeSet<Place>, now: Timestamp) -> Result<HashMap<Place, InvoiceId>> {
+pub(super) async fn drafts(
+    tx: &mut PgConnection,
+    places: &BTreeSet<Place>,
+    now: Timestamp,
+) -> Result<HashMap<Place, InvoiceId>> {
     let mut found = HashMap::new();
     // What is asked for, and where it goes instead once its document is finalized.
     let mut open: BTreeMap<Place, Place> = places.iter().map(|p| (p.clone(), p.clone())).collect();
@@ -85,18 +98,28 @@ pub(super) async fn drafts(tx: &mut PgConnection, places: &BTreeSet<Place>, now:
         }
         open = late;
     }
-    Err(Error::Unavailable("the payer's invoices are being finalized".into()))
+    Err(Error::Unavailable(
+        "the payer's invoices are being finalized".into(),
+    ))
 }
 
 /// The next document of a payer whose own is closed: that of the calendar month of now, or of the month after.
 fn postponed(place: &Place, now: Timestamp) -> Result<Place> {
-    let zone: Zone = place.zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let zone: Zone = place
+        .zone
+        .parse()
+        .map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
     let month = |at| zone.month(at).map_err(|e| Error::Internal(e.to_string()));
     let mut period: Period = month(now.max(place.period_end))?;
     if period.start() == place.period_start && period.end() == place.period_end {
         period = month(period.end())?;
     }
-    Ok(Place { call: None, period_start: period.start(), period_end: period.end(), ..place.clone() })
+    Ok(Place {
+        call: None,
+        period_start: period.start(),
+        period_end: period.end(),
+        ..place.clone()
+    })
 }
 
 /// One draft per place that has no document yet; locks in key order.
@@ -104,7 +127,10 @@ async fn make_missing(tx: &mut PgConnection, places: &[&Place]) -> Result<()> {
     let columns = Columns::of(places);
     let ids: Vec<Uuid> = places.iter().map(|_| new_id()).collect();
     let zones: Vec<&str> = places.iter().map(|p| p.zone.as_str()).collect();
-    let finalize: Vec<_> = places.iter().map(|p| later(p.period_end, p.grace_seconds).to_sqlx()).collect();
+    let finalize: Vec<_> = places
+        .iter()
+        .map(|p| later(p.period_end, p.grace_seconds).to_sqlx())
+        .collect();
     sqlx::query!(
         "insert into invoices (organization_id, id, payer, customer_id, kind, call_id, currency, period_start, period_end, zone, finalize_at)
          select k.organization_id, k.id, k.payer, k.customer_id, case when k.call_id is null then 'period' else 'call' end,
@@ -136,7 +162,10 @@ async fn make_missing(tx: &mut PgConnection, places: &[&Place]) -> Result<()> {
 }
 
 /// The documents of places, and whether each is still a draft. Drafts are locked, so that none is finalized meanwhile.
-async fn look_up(tx: &mut PgConnection, places: &[&Place]) -> Result<HashMap<Place, (InvoiceId, bool)>> {
+async fn look_up(
+    tx: &mut PgConnection,
+    places: &[&Place],
+) -> Result<HashMap<Place, (InvoiceId, bool)>> {
     let columns = Columns::of(places);
     let rows = sqlx::query!(
         r#"select k.position as "position!", i.id, i.state = 'draft' as "is_draft!"
@@ -160,8 +189,12 @@ async fn look_up(tx: &mut PgConnection, places: &[&Place]) -> Result<HashMap<Pla
     let mut found: HashMap<Place, (InvoiceId, bool)> = HashMap::new();
     for row in rows {
         let index = usize::try_from(row.position).unwrap_or(0).saturating_sub(1);
-        let Some(place) = places.get(index) else { continue };
-        let entry = found.entry((*place).clone()).or_insert((row.id.into(), row.is_draft));
+        let Some(place) = places.get(index) else {
+            continue;
+        };
+        let entry = found
+            .entry((*place).clone())
+            .or_insert((row.id.into(), row.is_draft));
         // A period may have a voided document beside its draft: the draft takes the charges.
         if row.is_draft {
             *entry = (row.id.into(), true);
@@ -208,7 +241,11 @@ pub(crate) struct FeePlace<'a> {
 }
 
 /// The draft of a fee: that of the usage of the period before; for a first period a document of its own, at once.
-pub(crate) async fn fee_draft(tx: &mut PgConnection, fee: &FeePlace<'_>, now: Timestamp) -> Result<InvoiceId> {
+pub(crate) async fn fee_draft(
+    tx: &mut PgConnection,
+    fee: &FeePlace<'_>,
+    now: Timestamp,
+) -> Result<InvoiceId> {
     if let Some((period_start, period_end)) = fee.previous {
         let place = Place {
             organization: fee.organization,
@@ -222,7 +259,10 @@ pub(crate) async fn fee_draft(tx: &mut PgConnection, fee: &FeePlace<'_>, now: Ti
             grace_seconds: fee.grace_seconds,
         };
         let found = drafts(tx, &BTreeSet::from([place.clone()]), now).await?;
-        return found.get(&place).copied().ok_or_else(|| Error::Internal("a draft invoice was not made".into()));
+        return found
+            .get(&place)
+            .copied()
+            .ok_or_else(|| Error::Internal("a draft invoice was not made".into()));
     }
     let id: InvoiceId = new_id();
     sqlx::query!(

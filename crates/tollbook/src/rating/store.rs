@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, ChargeId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId};
+use tollbook_core::ids::{
+    AccountId, ChargeId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId,
+};
 use tollbook_core::money::Fraction;
 use tollbook_core::payer::Payer;
 use tollbook_core::rating::{ChargePart, TRACE_VERSION};
@@ -50,11 +52,20 @@ struct ChargeRow {
 }
 
 /// Writes the reversals and the charges of a batch; `invoices` names the draft of each change.
-pub(super) async fn write(tx: &mut PgConnection, changes: &[Change<'_>], invoices: &[InvoiceId]) -> Result<()> {
+pub(super) async fn write(
+    tx: &mut PgConnection,
+    changes: &[Change<'_>],
+    invoices: &[InvoiceId],
+) -> Result<()> {
     let reversals: Vec<(&Change<'_>, &super::load::InForce, InvoiceId)> = changes
         .iter()
         .zip(invoices)
-        .flat_map(|(change, invoice)| change.reverse.iter().map(move |known| (change, known, *invoice)))
+        .flat_map(|(change, invoice)| {
+            change
+                .reverse
+                .iter()
+                .map(move |known| (change, known, *invoice))
+        })
         .collect();
     if !reversals.is_empty() {
         reverse(tx, &reversals).await?;
@@ -62,11 +73,17 @@ pub(super) async fn write(tx: &mut PgConnection, changes: &[Change<'_>], invoice
     let rows: Vec<ChargeRow> = changes
         .iter()
         .zip(invoices)
-        .flat_map(|(change, invoice)| change.charge.iter().map(move |part| (change, part, *invoice)))
+        .flat_map(|(change, invoice)| {
+            change
+                .charge
+                .iter()
+                .map(move |part| (change, part, *invoice))
+        })
         .map(|(change, part, invoice)| {
             let item = change.item;
             let amount = part.amount.unwrap_or(Fraction::ZERO);
-            let trace = serde_json::to_value(&part.trace).map_err(|e| Error::Internal(format!("a trace cannot be written: {e}")))?;
+            let trace = serde_json::to_value(&part.trace)
+                .map_err(|e| Error::Internal(format!("a trace cannot be written: {e}")))?;
             Ok(ChargeRow {
                 organization_id: item.organization.uuid(),
                 id: new_id(),
@@ -107,8 +124,11 @@ async fn insert(tx: &mut PgConnection, rows: &[ChargeRow]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let rows = serde_json::to_value(rows).map_err(|e| Error::Internal(format!("charges cannot be written: {e}")))?;
-    sqlx::query_file!("src/rating/charge.sql", rows).execute(tx).await?;
+    let rows = serde_json::to_value(rows)
+        .map_err(|e| Error::Internal(format!("charges cannot be written: {e}")))?;
+    sqlx::query_file!("src/rating/charge.sql", rows)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -129,7 +149,8 @@ pub(crate) struct Fee {
 /// Charges the base fee of a period.
 pub(crate) async fn charge_fee(tx: &mut PgConnection, fee: &Fee) -> Result<()> {
     let amount = fee.part.amount.unwrap_or(Fraction::ZERO);
-    let trace = serde_json::to_value(&fee.part.trace).map_err(|e| Error::Internal(format!("a trace cannot be written: {e}")))?;
+    let trace = serde_json::to_value(&fee.part.trace)
+        .map_err(|e| Error::Internal(format!("a trace cannot be written: {e}")))?;
     let row = ChargeRow {
         organization_id: fee.organization.uuid(),
         id: new_id(),
@@ -166,11 +187,23 @@ pub(crate) async fn charge_fee(tx: &mut PgConnection, fee: &Fee) -> Result<()> {
 }
 
 /// Undoes charges exactly: the same charge with the opposite quantity and amount, on the draft of the new one.
-async fn reverse(tx: &mut PgConnection, reversals: &[(&Change<'_>, &super::load::InForce, InvoiceId)]) -> Result<()> {
-    let organizations: Vec<Uuid> = reversals.iter().map(|(change, ..)| change.item.organization.uuid()).collect();
+async fn reverse(
+    tx: &mut PgConnection,
+    reversals: &[(&Change<'_>, &super::load::InForce, InvoiceId)],
+) -> Result<()> {
+    let organizations: Vec<Uuid> = reversals
+        .iter()
+        .map(|(change, ..)| change.item.organization.uuid())
+        .collect();
     let ids: Vec<Uuid> = reversals.iter().map(|_| new_id()).collect();
-    let charges: Vec<Uuid> = reversals.iter().map(|(_, known, _)| known.id.uuid()).collect();
-    let invoices: Vec<Uuid> = reversals.iter().map(|(.., invoice)| invoice.uuid()).collect();
+    let charges: Vec<Uuid> = reversals
+        .iter()
+        .map(|(_, known, _)| known.id.uuid())
+        .collect();
+    let invoices: Vec<Uuid> = reversals
+        .iter()
+        .map(|(.., invoice)| invoice.uuid())
+        .collect();
     sqlx::query!(
         "insert into charges (organization_id, id, payer, customer_id, account_id, usage_event_id, period_id, revision, part, reverses_id,
              kind, subscription_id, seller_id, plan_version_id, price_key, band, grant_id, meter, call_id, quantity, unit_price, divisor,
@@ -199,9 +232,12 @@ pub(super) async fn write_books(
     before: &HashMap<AccountId, Book>,
 ) -> Result<()> {
     let (mut grant_organizations, mut grants, mut used) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut tier_organizations, mut accounts, mut keys, mut starts, mut totals) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut tier_organizations, mut accounts, mut keys, mut starts, mut totals) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for (account, book) in books {
-        let Some(organization) = organizations.get(account) else { continue };
+        let Some(organization) = organizations.get(account) else {
+            continue;
+        };
         let old = before.get(account);
         for grant in &book.grants {
             if old.is_none_or(|old| !old.grants.contains(grant)) {
@@ -254,7 +290,15 @@ pub(super) async fn write_books(
 pub(super) fn copy(books: &HashMap<AccountId, Book>) -> HashMap<AccountId, Book> {
     books
         .iter()
-        .map(|(account, book)| (*account, Book { grants: book.grants.clone(), tiers: book.tiers.clone() }))
+        .map(|(account, book)| {
+            (
+                *account,
+                Book {
+                    grants: book.grants.clone(),
+                    tiers: book.tiers.clone(),
+                },
+            )
+        })
         .collect()
 }
 

@@ -29,12 +29,17 @@ pub(crate) struct TermsCache(Mutex<HashMap<TermsKey, Arc<Terms>>>);
 
 impl TermsCache {
     /// The terms of these keys, those not prepared yet read in one query.
-    pub(crate) async fn get(&self, tx: &mut PgConnection, keys: &[TermsKey]) -> Result<HashMap<TermsKey, Arc<Terms>>> {
+    pub(crate) async fn get(
+        &self,
+        tx: &mut PgConnection,
+        keys: &[TermsKey],
+    ) -> Result<HashMap<TermsKey, Arc<Terms>>> {
         let (mut found, missing) = self.known(keys);
         if missing.is_empty() {
             return Ok(found);
         }
-        let (sellers, versions): (Vec<Uuid>, Vec<Uuid>) = missing.iter().map(|k| (k.seller, k.version.uuid())).unzip();
+        let (sellers, versions): (Vec<Uuid>, Vec<Uuid>) =
+            missing.iter().map(|k| (k.seller, k.version.uuid())).unzip();
         let documents = sqlx::query!(
             r#"select v.seller_id, v.id, v.document::text as "document!"
              from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (seller_id, id)) k
@@ -44,17 +49,25 @@ impl TermsCache {
         )
         .fetch_all(tx)
         .await?;
-        let documents: HashMap<(Uuid, Uuid), String> =
-            documents.into_iter().map(|row| ((row.seller_id, row.id), row.document)).collect();
+        let documents: HashMap<(Uuid, Uuid), String> = documents
+            .into_iter()
+            .map(|row| ((row.seller_id, row.id), row.document))
+            .collect();
         for key in missing {
-            let document = documents.get(&(key.seller, key.version.uuid())).ok_or(Error::NotFound("plan version"))?;
+            let document = documents
+                .get(&(key.seller, key.version.uuid()))
+                .ok_or(Error::NotFound("plan version"))?;
             found.insert(key.clone(), Arc::new(prepare(&key, document)?));
         }
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() + found.len() > KEPT_MAX {
             cache.clear();
         }
-        cache.extend(found.iter().map(|(key, terms)| (key.clone(), Arc::clone(terms))));
+        cache.extend(
+            found
+                .iter()
+                .map(|(key, terms)| (key.clone(), Arc::clone(terms))),
+        );
         Ok(found)
     }
 
@@ -74,9 +87,14 @@ impl TermsCache {
 }
 
 fn prepare(key: &TermsKey, document: &str) -> Result<Terms> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("plan version {} cannot be used: {e}", key.version));
+    let wrong = |e: &dyn std::fmt::Display| {
+        Error::Internal(format!("plan version {} cannot be used: {e}", key.version))
+    };
     let document: Document = serde_json::from_str(document).map_err(|e| wrong(&e))?;
     let zone: Zone = key.zone.parse().map_err(|e| wrong(&e))?;
-    let surroundings = Surroundings { zone: Some(zone), ..Surroundings::default() };
+    let surroundings = Surroundings {
+        zone: Some(zone),
+        ..Surroundings::default()
+    };
     Terms::new(&document, &surroundings).map_err(|e| wrong(&e))
 }

@@ -64,14 +64,19 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let is_free = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(8243003, $1) as "locked!""#, i32::from(lane))
-            .fetch_one(&mut *tx)
-            .await?;
+        let is_free = sqlx::query_scalar!(
+            r#"select pg_try_advisory_xact_lock(8243003, $1) as "locked!""#,
+            i32::from(lane)
+        )
+        .fetch_one(&mut *tx)
+        .await?;
         if !is_free {
             return Ok(0);
         }
         let queued = load::queue(&mut tx, lane, limit).await?;
-        let Some(first) = queued.first() else { return Ok(0) };
+        let Some(first) = queued.first() else {
+            return Ok(0);
+        };
         match rate_batch(app, &mut tx, &queued).await {
             Ok(()) => {
                 tx.commit().await?;
@@ -93,7 +98,8 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
 }
 
 async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Result<()> {
-    let keys: Vec<(OrganizationId, AccountId)> = queued.iter().map(|q| (q.organization, q.account)).collect();
+    let keys: Vec<(OrganizationId, AccountId)> =
+        queued.iter().map(|q| (q.organization, q.account)).collect();
     load::lock_accounts(tx, &keys).await?;
     let items = load::items(tx, queued).await?;
     let terms_keys: Vec<TermsKey> = items.iter().filter_map(|i| i.terms.clone()).collect();
@@ -102,25 +108,57 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
     let before = store::copy(&books);
     let in_force = load::in_force(tx, &items).await?;
     let Outcome { changes, refused } = rate_all(&items, &terms, &in_force, &mut books);
-    let places: Vec<Place> = changes.iter().map(|c| place::place(c.item, &c.currency, c.costs())).collect::<Result<_>>()?;
-    let drafts = place::drafts(tx, &places.iter().cloned().collect::<BTreeSet<_>>(), app.clock.now()).await?;
-    let invoices: Vec<InvoiceId> = places.iter().filter_map(|p| drafts.get(p).copied()).collect();
+    let places: Vec<Place> = changes
+        .iter()
+        .map(|c| place::place(c.item, &c.currency, c.costs()))
+        .collect::<Result<_>>()?;
+    let drafts = place::drafts(
+        tx,
+        &places.iter().cloned().collect::<BTreeSet<_>>(),
+        app.clock.now(),
+    )
+    .await?;
+    let invoices: Vec<InvoiceId> = places
+        .iter()
+        .filter_map(|p| drafts.get(p).copied())
+        .collect();
     store::write(tx, &changes, &invoices).await?;
     store::write_books(tx, &store::organizations(&items), &books, &before).await?;
     settle(tx, queued, &items, &refused).await?;
     let mut told: Vec<_> = changes
         .iter()
-        .filter_map(|c| Some((c.item.organization, LiveKind::CallUpdated, c.item.call?.uuid())))
+        .filter_map(|c| {
+            Some((
+                c.item.organization,
+                LiveKind::CallUpdated,
+                c.item.call?.uuid(),
+            ))
+        })
         .collect();
     told.dedup();
     live::publish(tx, &told).await
 }
 
-async fn books(tx: &mut PgConnection, keys: &[(OrganizationId, AccountId)], items: &[Item]) -> Result<HashMap<AccountId, Book>> {
-    let since = items.iter().map(|i| i.occurred_at).min().unwrap_or(Timestamp::MIN);
-    let period = items.iter().filter_map(|i| i.contract.map(|c| c.starts_at)).min().unwrap_or(since);
+async fn books(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, AccountId)],
+    items: &[Item],
+) -> Result<HashMap<AccountId, Book>> {
+    let since = items
+        .iter()
+        .map(|i| i.occurred_at)
+        .min()
+        .unwrap_or(Timestamp::MIN);
+    let period = items
+        .iter()
+        .filter_map(|i| i.contract.map(|c| c.starts_at))
+        .min()
+        .unwrap_or(since);
     // A month may have begun in another zone up to a month and a day before the usage.
-    let tiers_since = since.min(period).checked_sub(jiff::SignedDuration::from_hours(24 * 32)).unwrap_or(Timestamp::MIN);
+    let tiers_since = since
+        .min(period)
+        .checked_sub(jiff::SignedDuration::from_hours(24 * 32))
+        .unwrap_or(Timestamp::MIN);
     let grants = load::grants(tx, keys, since).await?;
     let tiers = load::tiers(tx, keys, tiers_since).await?;
     let mut books: HashMap<AccountId, Book> = HashMap::new();
@@ -134,11 +172,24 @@ async fn books(tx: &mut PgConnection, keys: &[(OrganizationId, AccountId)], item
 }
 
 /// Rated rows leave the queue; refused ones stay, with the reason.
-async fn settle(tx: &mut PgConnection, queued: &[Queued], items: &[Item], refused: &[super::batch::Refused]) -> Result<()> {
-    let refused_root: HashMap<_, &str> = refused.iter().map(|r| ((r.usage, r.account), r.why.as_str())).collect();
+async fn settle(
+    tx: &mut PgConnection,
+    queued: &[Queued],
+    items: &[Item],
+    refused: &[super::batch::Refused],
+) -> Result<()> {
+    let refused_root: HashMap<_, &str> = refused
+        .iter()
+        .map(|r| ((r.usage, r.account), r.why.as_str()))
+        .collect();
     if refused_root.is_empty() {
         let seqs: Vec<i64> = queued.iter().map(|q| q.seq).collect();
-        sqlx::query!("delete from rating_queue where seq = any($1) -- all organizations: by key", &seqs).execute(tx).await?;
+        sqlx::query!(
+            "delete from rating_queue where seq = any($1) -- all organizations: by key",
+            &seqs
+        )
+        .execute(tx)
+        .await?;
         return Ok(());
     }
     // A correction is refused with the event that it corrects.
@@ -146,18 +197,27 @@ async fn settle(tx: &mut PgConnection, queued: &[Queued], items: &[Item], refuse
     debug_assert!(!items.is_empty(), "something was refused");
     let (mut done, mut parked) = (Vec::new(), Vec::new());
     for row in queued {
-        let root = roots.get(&(row.organization, row.usage)).copied().unwrap_or(row.usage);
+        let root = roots
+            .get(&(row.organization, row.usage))
+            .copied()
+            .unwrap_or(row.usage);
         match refused_root.get(&(root, row.account)) {
             Some(why) => parked.push((row.seq, (*why).to_owned())),
             None => done.push(row.seq),
         }
     }
-    sqlx::query!("delete from rating_queue where seq = any($1) -- all organizations: by key", &done).execute(&mut *tx).await?;
+    sqlx::query!(
+        "delete from rating_queue where seq = any($1) -- all organizations: by key",
+        &done
+    )
+    .execute(&mut *tx)
+    .await?;
     park(tx, &parked).await
 }
 
 async fn park(tx: &mut PgConnection, rows: &[(i64, String)]) -> Result<()> {
-    let (seqs, errors): (Vec<i64>, Vec<&str>) = rows.iter().map(|(seq, why)| (*seq, why.as_str())).unzip();
+    let (seqs, errors): (Vec<i64>, Vec<&str>) =
+        rows.iter().map(|(seq, why)| (*seq, why.as_str())).unzip();
     sqlx::query!(
         "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp()
          from unnest($1::bigint[], $2::text[]) as k (seq, error)

@@ -4,7 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::{AccountId, CustomerId, GrantId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId};
+use tollbook_core::ids::{
+    AccountId, CustomerId, GrantId, InvoiceId, OrganizationId, PeriodId, PlanVersionId,
+    SubscriptionId,
+};
 use tollbook_core::payer::Payer;
 use tollbook_core::plans::Document;
 use tollbook_core::rating::{ChargePart, Surroundings, Terms, due_grants, forfeits};
@@ -71,7 +74,12 @@ struct Contract {
 }
 
 /// Makes the periods that begin before a day from now and are not there yet.
-pub(super) async fn extend(tx: &mut PgConnection, organization: OrganizationId, id: SubscriptionId, now: Timestamp) -> Result<()> {
+pub(super) async fn extend(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: SubscriptionId,
+    now: Timestamp,
+) -> Result<()> {
     let contract = load(tx, organization, id).await?;
     let until = later(now.max(contract.starts_at));
     let periods = contract
@@ -79,14 +87,21 @@ pub(super) async fn extend(tx: &mut PgConnection, organization: OrganizationId, 
         .periods(contract.starts_at, contract.ends_at, until)
         .map_err(|e| Error::Internal(e.to_string()))?;
     let mut previous = contract.last;
-    for period in periods.into_iter().skip(usize::try_from(contract.known).unwrap_or(0)) {
+    for period in periods
+        .into_iter()
+        .skip(usize::try_from(contract.known).unwrap_or(0))
+    {
         add_period(tx, &contract, &period, previous, now).await?;
         previous = Some((period.billed.start(), period.billed.end()));
     }
     Ok(())
 }
 
-async fn load(tx: &mut PgConnection, organization: OrganizationId, id: SubscriptionId) -> Result<Contract> {
+async fn load(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: SubscriptionId,
+) -> Result<Contract> {
     let row = sqlx::query!(
         r#"select s.payer, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at,
              g.seller_id, g.plan_version_id, v.document::text as "document!", extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
@@ -107,21 +122,29 @@ async fn load(tx: &mut PgConnection, organization: OrganizationId, id: Subscript
     .fetch_optional(tx)
     .await?
     .ok_or(Error::NotFound("subscription"))?;
-    let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("subscription {id} cannot be read: {e}"));
+    let stored = |e: &dyn std::fmt::Display| {
+        Error::Internal(format!("subscription {id} cannot be read: {e}"))
+    };
     let zone: Zone = row.zone.parse().map_err(|e| stored(&e))?;
     Ok(Contract {
         organization,
         id,
-        payer: row.customer_id.map_or(Payer::Organization, |c| Payer::Customer(CustomerId::from(c))),
+        payer: row.customer_id.map_or(Payer::Organization, |c| {
+            Payer::Customer(CustomerId::from(c))
+        }),
         account: row.account_id.into(),
-        schedule: Schedule::new(row.anchor_on.to_jiff(), row.interval_months.into(), zone).map_err(|e| stored(&e))?,
+        schedule: Schedule::new(row.anchor_on.to_jiff(), row.interval_months.into(), zone)
+            .map_err(|e| stored(&e))?,
         starts_at: row.starts_at.to_jiff(),
         ends_at: row.ends_at.map(|at| at.to_jiff()),
         seller: row.seller_id,
         version: row.plan_version_id.into(),
         document: Document::read(row.document.as_bytes()).map_err(|e| stored(&e))?,
         known: row.known,
-        last: row.last_start.zip(row.last_end).map(|(s, e)| (s.to_jiff(), e.to_jiff())),
+        last: row
+            .last_start
+            .zip(row.last_end)
+            .map(|(s, e)| (s.to_jiff(), e.to_jiff())),
         grace_seconds: row.grace_seconds,
     })
 }
@@ -161,9 +184,18 @@ async fn add_fee(
 ) -> Result<()> {
     let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the fee of a period: {e}"));
     let zone = contract.schedule.zone().clone();
-    let surroundings = Surroundings { zone: Some(zone.clone()), ..Surroundings::default() };
+    let surroundings = Surroundings {
+        zone: Some(zone.clone()),
+        ..Surroundings::default()
+    };
     let terms = Terms::new(&contract.document, &surroundings).map_err(|e| wrong(&e))?;
-    let share = share(&period.full, &period.billed, contract.document.proration, &zone).map_err(|e| wrong(&e))?;
+    let share = share(
+        &period.full,
+        &period.billed,
+        contract.document.proration,
+        &zone,
+    )
+    .map_err(|e| wrong(&e))?;
     let part: Option<ChargePart> = terms.base_fee(share).map_err(|e| wrong(&e))?;
     let Some(part) = part else { return Ok(()) };
     let invoice: InvoiceId = rating::fee_draft(
@@ -195,10 +227,25 @@ async fn add_fee(
     rating::charge_fee(tx, &fee).await
 }
 
-async fn add_grants(tx: &mut PgConnection, contract: &Contract, period: &BillingPeriod) -> Result<()> {
+async fn add_grants(
+    tx: &mut PgConnection,
+    contract: &Contract,
+    period: &BillingPeriod,
+) -> Result<()> {
     let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the grants of a period: {e}"));
-    let due = due_grants(&contract.document, &contract.schedule, period.billed.start()).map_err(|e| wrong(&e))?;
-    let grants = rating::grants_of(tx, contract.organization, contract.account, period.billed.start()).await?;
+    let due = due_grants(
+        &contract.document,
+        &contract.schedule,
+        period.billed.start(),
+    )
+    .map_err(|e| wrong(&e))?;
+    let grants = rating::grants_of(
+        tx,
+        contract.organization,
+        contract.account,
+        period.billed.start(),
+    )
+    .await?;
     for allowance in &contract.document.allowances {
         let lost = forfeits(allowance, &grants, period.billed.start()).map_err(|e| wrong(&e))?;
         for forfeit in lost {
@@ -216,7 +263,10 @@ async fn add_grants(tx: &mut PgConnection, contract: &Contract, period: &Billing
     let keys: Vec<&str> = due.iter().map(|g| g.allowance_key.as_str()).collect();
     let granted: Vec<_> = due.iter().map(|g| g.granted.to_decimal()).collect();
     // A subscription may start within a cycle: its grant is good from its start on.
-    let starts: Vec<_> = due.iter().map(|g| g.starts_at.max(contract.starts_at).to_sqlx()).collect();
+    let starts: Vec<_> = due
+        .iter()
+        .map(|g| g.starts_at.max(contract.starts_at).to_sqlx())
+        .collect();
     let ends: Vec<_> = due.iter().map(|g| g.expires_at.to_sqlx()).collect();
     sqlx::query!(
         "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at)

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId, SegmentId, SubscriptionId};
+use tollbook_core::ids::{
+    AccountId, CustomerId, OrganizationId, PlanVersionId, SegmentId, SubscriptionId,
+};
 use tollbook_core::payer::Payer;
 use tollbook_core::subscriptions::Schedule;
 use tollbook_core::time::Zone;
@@ -27,16 +29,26 @@ pub(crate) struct NewSubscription {
 }
 
 /// Starts a subscription: its account, its terms, its first periods with their fees and grants.
-pub(crate) async fn subscribe(tx: &mut PgConnection, new: &NewSubscription, now: Timestamp) -> Result<SubscriptionId> {
+pub(crate) async fn subscribe(
+    tx: &mut PgConnection,
+    new: &NewSubscription,
+    now: Timestamp,
+) -> Result<SubscriptionId> {
     let organization = new.organization.uuid();
     let seller = match new.payer {
         Payer::Organization => Uuid::nil(),
         Payer::Customer(_) => organization,
     };
     let interval = published_interval(tx, seller, new.plan_version).await?;
-    let zone = sqlx::query_scalar!("select zone from organizations where id = $1", organization).fetch_one(&mut *tx).await?;
-    let zone: Zone = zone.parse().map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
-    let day = new.billing_day.unwrap_or_else(|| zone.date(new.starts_at).day());
+    let zone = sqlx::query_scalar!("select zone from organizations where id = $1", organization)
+        .fetch_one(&mut *tx)
+        .await?;
+    let zone: Zone = zone
+        .parse()
+        .map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let day = new
+        .billing_day
+        .unwrap_or_else(|| zone.date(new.starts_at).day());
     let schedule = Schedule::with_billing_day(day, interval, new.starts_at, zone.clone())
         .map_err(|e| Error::invalid("billingCycleDay", e.to_string()))?;
     let account = account(tx, new.organization, new.payer).await?;
@@ -77,7 +89,11 @@ pub(crate) async fn subscribe(tx: &mut PgConnection, new: &NewSubscription, now:
     Ok(id)
 }
 
-async fn published_interval(tx: &mut PgConnection, seller: Uuid, version: PlanVersionId) -> Result<i64> {
+async fn published_interval(
+    tx: &mut PgConnection,
+    seller: Uuid,
+    version: PlanVersionId,
+) -> Result<i64> {
     let interval = sqlx::query_scalar!(
         r#"select coalesce((v.document ->> 'intervalMonths')::bigint, 1) as "interval!"
            from plan_versions v join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
@@ -87,11 +103,16 @@ async fn published_interval(tx: &mut PgConnection, seller: Uuid, version: PlanVe
     )
     .fetch_optional(tx)
     .await?;
-    interval.ok_or_else(|| Error::invalid("planVersionId", "is not a published plan for subscriptions"))
+    interval
+        .ok_or_else(|| Error::invalid("planVersionId", "is not a published plan for subscriptions"))
 }
 
 /// The account of a payer; an organization gets one when the platform first sells to it.
-async fn account(tx: &mut PgConnection, organization: OrganizationId, payer: Payer) -> Result<AccountId> {
+async fn account(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    payer: Payer,
+) -> Result<AccountId> {
     match payer {
         Payer::Customer(customer) => customer_account(tx, organization, customer).await,
         Payer::Organization => {
@@ -104,15 +125,22 @@ async fn account(tx: &mut PgConnection, organization: OrganizationId, payer: Pay
             )
             .execute(&mut *tx)
             .await?;
-            let id = sqlx::query_scalar!("select id from accounts where organization_id = $1 and payer = 'organization'", organization.uuid())
-                .fetch_one(tx)
-                .await?;
+            let id = sqlx::query_scalar!(
+                "select id from accounts where organization_id = $1 and payer = 'organization'",
+                organization.uuid()
+            )
+            .fetch_one(tx)
+            .await?;
             Ok(id.into())
         }
     }
 }
 
-async fn customer_account(tx: &mut PgConnection, organization: OrganizationId, customer: CustomerId) -> Result<AccountId> {
+async fn customer_account(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> Result<AccountId> {
     let id = sqlx::query_scalar!(
         "update customers set kind = 'customer', updated_at = now() where organization_id = $1 and id = $2 returning account_id",
         organization.uuid(),
