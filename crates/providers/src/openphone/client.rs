@@ -1,21 +1,19 @@
 //! Requests to the provider. Every function sends each request once: the caller's job queue decides when to try again.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tollbook_core::calls::{
-    Direction, Fact, MessageFact, ProviderEvent, RecordingFact, SummaryFact, TranscriptFact,
-    VoicemailFact,
+    MessageFact, ProviderEvent, RecordingFact, SummaryFact, TranscriptFact, VoicemailFact,
 };
 
+use super::facts;
 use super::wire::{
-    Call, Context, Conversation, Envelope, Message, NewMessage as NewMessageBody, Organization,
-    PhoneNumber, Recording, Refusal, Summary, Transcript, User, Voicemail,
+    Context, Envelope, Organization, PhoneNumber, Recording, Refusal, Summary, Transcript, User,
+    Voicemail,
 };
-use super::{facts, wire};
 use crate::http::{Answer, parse_url};
 use crate::{
     Budget, Error, EventPage, Http, Malformed, NewMessage, PhoneLine, Resend, Secret, Telephony,
@@ -28,10 +26,6 @@ pub(crate) const API_VERSION_HEADER: &str = "quo-api-version";
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(8).unwrap();
 /// A list that does not end after so many pages is a fault of the provider's.
 const PAGES_MAX: u32 = 1_000;
-/// Each of these costs a request per user of the number, so a page is kept short.
-const CONVERSATIONS_PER_PAGE: &str = "20";
-/// How far the provider's clock may be behind ours when we look for a message.
-const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(1);
 
 /// Which of the provider's two interfaces is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +54,7 @@ pub struct Client {
     base: Url,
     key: Secret,
     budget: Budget,
-    surface: Surface,
+    pub(super) surface: Surface,
 }
 
 pub(super) type Query<'a> = &'a [(&'a str, &'a str)];
@@ -210,7 +204,7 @@ impl Client {
     }
 
     /// Reads through the client's own interface.
-    async fn get<T: DeserializeOwned>(
+    pub(super) async fn get<T: DeserializeOwned>(
         &self,
         what: &'static str,
         path: &[&str],
@@ -235,7 +229,7 @@ impl Client {
     }
 
     /// Reads a list to its end through the client's own interface.
-    async fn all<T: DeserializeOwned>(
+    pub(super) async fn all<T: DeserializeOwned>(
         &self,
         what: &'static str,
         path: &[&str],
@@ -259,113 +253,6 @@ impl Client {
             }
         }
         Err(Malformed::new(what, format!("the list has more than {PAGES_MAX} pages")).into())
-    }
-
-    /// A page of calls of all numbers, newest first.
-    async fn calls_2026(&self, since: &str, page: Option<&str>) -> Result<EventPage, Error> {
-        let mut query = vec![
-            ("createdAt[gte]", since),
-            ("include", "voicemail"),
-            ("limit", "50"),
-        ];
-        query.extend(page.map(|page| ("after", page)));
-        let found: Envelope<Vec<Call>> = self.get("calls", &["calls"], &query).await?;
-        let events = found.data.into_iter().flat_map(|mut record| {
-            // The list shows a voicemail where one was left, so its absence is told as well.
-            record.has_voicemail = Some(record.voicemail.as_ref().is_some_and(facts::is_left));
-            fetched_call(record)
-        });
-        Ok(EventPage {
-            events: events.collect(),
-            next: found.next_cursor,
-        })
-    }
-
-    /// Version 1 lists calls only for a number, another party and a user: those of one page of conversations.
-    async fn calls_v1(&self, since: &str, page: Option<&str>) -> Result<EventPage, Error> {
-        let lines = self.lines().await?;
-        let mut query = vec![
-            ("updatedAfter", since),
-            ("maxResults", CONVERSATIONS_PER_PAGE),
-        ];
-        query.extend(page.map(|page| ("pageToken", page)));
-        let found: Envelope<Vec<Conversation>> = self
-            .get("conversations", &["conversations"], &query)
-            .await?;
-        let (mut events, mut seen) = (Vec::new(), BTreeSet::new());
-        for conversation in &found.data {
-            // With more than one other party there are no calls, and the provider refuses the question.
-            let (Some(number_sid), [other]) = (
-                conversation.phone_number_id.as_deref(),
-                conversation.participants.as_slice(),
-            ) else {
-                continue;
-            };
-            let line = lines.iter().find(|line| line.sid == number_sid);
-            // Without a user, the provider takes the owner of the workspace.
-            let users: Vec<Option<&str>> = match line.map(|line| line.user_sids.as_slice()) {
-                Some([]) | None => vec![None],
-                Some(users) => users.iter().map(|user| Some(user.as_str())).collect(),
-            };
-            for user in users {
-                let mut query = vec![
-                    ("phoneNumberId", number_sid),
-                    ("participants", other.as_str()),
-                    ("createdAfter", since),
-                ];
-                query.extend(user.map(|user| ("userId", user)));
-                let records: Vec<Call> = self.all("calls", &["calls"], &query).await?;
-                let is_new = |record: &Call| seen.insert(record.id.clone());
-                events.extend(records.into_iter().filter(is_new).flat_map(fetched_call));
-            }
-        }
-        Ok(EventPage {
-            events,
-            next: found.next_page_token,
-        })
-    }
-
-    /// The message that an earlier attempt sent, if it did: the oldest of that text that is not known to be another.
-    async fn find_sent(
-        &self,
-        message: &NewMessage,
-        earlier: &Resend,
-    ) -> Result<Option<MessageFact>, Error> {
-        let lines = self.lines().await?;
-        let line = lines
-            .iter()
-            .find(|line| line.sid == message.from || line.number.as_str() == message.from);
-        let Some(line) = line else {
-            return Ok(None);
-        };
-        let since = earlier
-            .first_attempt_at
-            .checked_sub(CLOCK_SKEW_MAX)
-            .unwrap_or(earlier.first_attempt_at)
-            .to_string();
-        let (number, other) = (line.sid.as_str(), message.to.as_str());
-        let query = match self.surface {
-            Surface::V1 => [
-                ("phoneNumberId", number),
-                ("participants", other),
-                ("createdAfter", &since),
-            ],
-            Surface::V2026 => [
-                ("phoneNumberId", number),
-                ("to", other),
-                ("createdAt[gt]", &since),
-            ],
-        };
-        let records: Vec<Message> = self.all("messages", &["messages"], &query).await?;
-        Ok(records
-            .into_iter()
-            .filter_map(|record| facts::message(record, &Context::default()))
-            .filter(|fact| {
-                fact.direction == Direction::Outgoing
-                    && fact.text.as_deref().map(str::trim) == Some(message.text.trim())
-                    && !earlier.known_sids.contains(&fact.sid)
-            })
-            .min_by_key(|fact| fact.created_at))
     }
 }
 
@@ -396,33 +283,7 @@ impl Telephony for Client {
     }
 
     async fn call(&self, sid: &str) -> Result<Vec<ProviderEvent>, Error> {
-        // Version 2026-03-30 is not known to show one call.
-        let answer = self
-            .send(self.request(Surface::V1, Method::GET, &["calls", sid]))
-            .await?;
-        if answer.status == StatusCode::NOT_FOUND {
-            return Ok(Vec::new());
-        }
-        let found: Envelope<Call> = answer.json("call", explain)?;
-        let mut record = found.data;
-        let is_over = record.completed_at.is_some();
-        let is_answered = record.answered_at.is_some();
-        let mut more = Vec::new();
-        if is_over && !is_answered && record.direction.as_deref() == Some("incoming") {
-            let voicemail = self.voicemail(sid).await?;
-            record.has_voicemail = Some(voicemail.is_some());
-            more.extend(voicemail.map(Fact::Voicemail));
-        }
-        if is_over && is_answered {
-            let recordings = self.recordings(sid).await?;
-            more.extend(recordings.into_iter().map(Fact::Recording));
-        }
-        let mut events = fetched_call(record);
-        let changed_at = events.first().map(|event| event.occurred_at);
-        if let Some(changed_at) = changed_at {
-            events.extend(more.into_iter().map(|fact| fetched(fact, changed_at)));
-        }
-        Ok(events)
+        self.one_call(sid).await
     }
 
     async fn send_message(
@@ -430,24 +291,7 @@ impl Telephony for Client {
         message: &NewMessage,
         earlier: Option<&Resend>,
     ) -> Result<MessageFact, Error> {
-        if let Some(earlier) = earlier
-            && let Some(sent) = self.find_sent(message, earlier).await?
-        {
-            return Ok(sent);
-        }
-        let body = NewMessageBody {
-            content: &message.text,
-            from: &message.from,
-            to: [message.to.as_str()],
-            user_id: message.user_sid.as_deref(),
-        };
-        // Only version 1 sends.
-        let request = self
-            .request(Surface::V1, Method::POST, &["messages"])
-            .json(&body);
-        let sent: Envelope<Message> = self.send(request).await?.json("message", explain)?;
-        facts::message(sent.data, &Context::default())
-            .ok_or_else(|| Malformed::new("message", "it has no id or no direction").into())
+        self.send_or_find(message, earlier).await
     }
 }
 
@@ -474,54 +318,4 @@ fn line(record: PhoneNumber) -> Result<PhoneLine, Error> {
         name: record.name.filter(|name| !name.is_empty()),
         user_sids: record.users.into_iter().map(|user| user.id).collect(),
     })
-}
-
-/// A call record as events: the call itself and the voicemail within.
-fn fetched_call(mut record: wire::Call) -> Vec<ProviderEvent> {
-    let context = Context::default();
-    let changed_at = record
-        .updated_at
-        .or(record.completed_at)
-        .or(record.created_at);
-    let status = record.status.take().unwrap_or_default();
-    let voicemail = record.voicemail.take().filter(facts::is_left);
-    let (Some(changed_at), Some(mut fact)) = (changed_at, facts::call(&mut record, &context))
-    else {
-        return Vec::new();
-    };
-    facts::phase(&mut fact, &status);
-    let voicemail = voicemail.and_then(|record| {
-        let mut voicemail = facts::voicemail(record, Some(&fact.sid), &context)?;
-        voicemail.number_sid.clone_from(&fact.number_sid);
-        voicemail.from = voicemail.from.or_else(|| fact.from.clone());
-        voicemail.to = voicemail.to.or_else(|| fact.to.clone());
-        Some(Fact::Voicemail(voicemail))
-    });
-    std::iter::once(Fact::Call(fact))
-        .chain(voicemail)
-        .map(|fact| fetched(fact, changed_at))
-        .collect()
-}
-
-/// A fetched record, keyed by what it is and its version, so that fetching it again unchanged adds nothing.
-fn fetched(fact: Fact, changed_at: Timestamp) -> ProviderEvent {
-    let (kind, sid) = match &fact {
-        Fact::Call(fact) => ("call", &fact.sid),
-        Fact::Recording(fact) => ("recording", &fact.sid),
-        Fact::Voicemail(fact) => ("voicemail", &fact.sid),
-        Fact::Transcript(fact) => ("transcript", &fact.call_sid),
-        Fact::Summary(fact) => ("summary", &fact.call_sid),
-        Fact::Message(fact) => ("message", &fact.sid),
-        Fact::Ignored { kind } => ("ignored", kind),
-    };
-    let progress = match &fact {
-        Fact::Recording(fact) => fact.state.as_str(),
-        Fact::Voicemail(fact) if fact.transcript.is_some() => "transcribed",
-        _ => "",
-    };
-    ProviderEvent {
-        key: format!("fetched:{kind}:{sid}:{changed_at}:{progress}"),
-        occurred_at: changed_at,
-        fact,
-    }
 }

@@ -231,6 +231,15 @@ pub(super) fn voicemail(
     })
 }
 
+/// The voicemail within a call's record, which leaves to the call what it has in common with it.
+pub(super) fn voicemail_of(record: Voicemail, call: &CallFact) -> Option<VoicemailFact> {
+    let mut fact = voicemail(record, Some(&call.sid), &Context::default())?;
+    fact.number_sid.clone_from(&call.number_sid);
+    fact.from = fact.from.or_else(|| call.from.clone());
+    fact.to = fact.to.or_else(|| call.to.clone());
+    Some(fact)
+}
+
 /// Whether a voicemail record stands for a message that was left.
 pub(super) fn is_left(record: &Voicemail) -> bool {
     record.status.as_deref().map(processing) != Some(ProcessingState::Absent)

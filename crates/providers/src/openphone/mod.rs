@@ -3,10 +3,12 @@
 //! The provider has two interfaces on one host. Version 1 alone sends messages; version 2026-03-30 lists calls without
 //! naming the other party and reports more events. Either can be read; both sign their webhooks, differently.
 
+mod calls;
 mod client;
 mod events;
 mod facts;
 mod manage;
+mod messages;
 pub mod sandbox;
 mod webhook;
 mod wire;
