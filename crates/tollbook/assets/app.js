@@ -39,9 +39,9 @@ addEventListener('keydown', event => {
 // Whoever copies a phone number out of a page gets it in international form.
 addEventListener('copy', event => {
   const selection = getSelection();
-  const phone = selection.anchorNode?.parentElement?.closest('.phone');
-  if (!phone || !phone.contains(selection.focusNode) || selection.isCollapsed) return;
-  if (selection.toString().trim() !== phone.textContent.trim()) return;
+  const range = selection.rangeCount ? selection.getRangeAt(0).commonAncestorContainer : null;
+  const phone = (range instanceof Element ? range : range?.parentElement)?.closest('.phone');
+  if (!phone || selection.toString().trim() !== phone.textContent.trim()) return;
   event.clipboardData.setData('text/plain', phone.dataset.e164);
   event.preventDefault();
 });
