@@ -111,6 +111,11 @@ impl Quantity {
             .and_then(|whole| i64::try_from(whole).ok())
     }
 
+    /// The whole base units in it; `None` beyond 64 bits.
+    pub(crate) fn floor_units(self) -> Option<i64> {
+        i64::try_from(self.0.0.div_euclid(ONE)).ok()
+    }
+
     /// Whether this is less than nothing, as corrections are.
     pub fn is_negative(self) -> bool {
         self.0.0 < 0

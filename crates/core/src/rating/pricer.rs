@@ -149,12 +149,9 @@ impl<'a> Pricer<'a> {
     }
 
     fn time_of(&self, piece: &Piece) -> Option<TimeTrace> {
-        let from_second = piece
-            .from
-            .to_whole_units()
-            .and_then(|from| u32::try_from(from).ok());
+        let from_second = second_of(piece);
         self.time.map(|time| TimeTrace {
-            from_second: from_second.unwrap_or_default(),
+            from_second,
             ..time
         })
     }
@@ -162,14 +159,13 @@ impl<'a> Pricer<'a> {
     fn band(&self, piece: &Piece) -> Option<BandTrace> {
         let calendar = self.terms.calendar.as_ref()?;
         let band = calendar.name(piece.band?)?.clone();
-        let from = self.time.map_or(0, |time| {
-            i64::from(time.free_seconds)
-                .saturating_add(piece.from.to_whole_units().unwrap_or_default())
+        let seconds = self.time.map_or(0, |time| {
+            i64::from(time.free_seconds) + i64::from(second_of(piece))
         });
         let starts_at = self
             .usage
             .occurred_at
-            .checked_add(jiff::SignedDuration::from_secs(from))
+            .checked_add(jiff::SignedDuration::from_secs(seconds))
             .ok()?;
         Some(BandTrace {
             band,
@@ -298,6 +294,15 @@ impl Priced {
             ..Self::default()
         }
     }
+}
+
+/// The billed second in which a piece begins.
+fn second_of(piece: &Piece) -> u32 {
+    piece
+        .from
+        .floor_units()
+        .and_then(|from| u32::try_from(from).ok())
+        .unwrap_or_default()
 }
 
 /// Cuts a piece at the seconds where another step begins.

@@ -1,11 +1,19 @@
 //! Properties that hold across modules.
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod order;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod ratio;
 #[cfg(test)]

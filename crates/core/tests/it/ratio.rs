@@ -4,7 +4,7 @@ use std::fmt;
 
 use num_bigint::BigInt;
 
-/// A rational number, not reduced; compared by cross multiplication.
+/// A rational number in lowest terms, the bottom above zero.
 #[derive(Clone)]
 pub(crate) struct Ratio {
     top: BigInt,
@@ -17,8 +17,20 @@ impl Ratio {
     }
 
     fn new(top: BigInt, bottom: BigInt) -> Self {
-        assert!(bottom != BigInt::ZERO, "division by zero");
-        Self { top, bottom }
+        assert!(bottom > BigInt::ZERO, "division by zero");
+        let (mut divisor, mut rest) = (bottom.clone(), top.clone());
+        while rest != BigInt::ZERO {
+            (divisor, rest) = (rest.clone(), divisor % rest);
+        }
+        let divisor = if divisor < BigInt::ZERO {
+            -divisor
+        } else {
+            divisor
+        };
+        Self {
+            top: top / &divisor,
+            bottom: bottom / divisor,
+        }
     }
 
     /// Reads a decimal text.
@@ -51,12 +63,28 @@ impl Ratio {
         Self::new(&self.top * &other.top, &self.bottom * &other.bottom)
     }
 
+    /// The smallest whole number not below a value that is not negative.
+    pub(crate) fn ceil(&self) -> BigInt {
+        let quotient = &self.top / &self.bottom;
+        if &quotient * &self.bottom < self.top {
+            quotient + 1
+        } else {
+            quotient
+        }
+    }
+
     pub(crate) fn over(&self, other: &Self) -> Self {
         let sign = if other.top < BigInt::ZERO { -1 } else { 1 };
         Self::new(
             &self.top * &other.bottom * sign,
             &self.bottom * &other.top * sign,
         )
+    }
+}
+
+impl From<BigInt> for Ratio {
+    fn from(value: BigInt) -> Self {
+        Self::new(value, 1.into())
     }
 }
 
