@@ -6,6 +6,7 @@
 )]
 
 mod e2e;
+mod fill;
 mod prepare;
 mod tidy;
 mod workspace;
@@ -20,6 +21,7 @@ usage: cargo xtask <task>
   tidy              check the rules that neither the compiler nor clippy knows
   prepare           refresh crates/tollbook/.sqlx from the migrations and the queries
   prepare --check   fail if crates/tollbook/.sqlx is not fresh
+  fill              fill a database with a year of calls, to measure on
   e2e [pattern…]    run the browser tests against a debug build";
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(prepare::Mode::Write),
         ["prepare", "--check"] => prepare::run(prepare::Mode::Check),
+        ["fill", rest @ ..] => fill::run(rest),
         ["e2e", patterns @ ..] => e2e::run(patterns),
         _ => bail!("{USAGE}"),
     }
