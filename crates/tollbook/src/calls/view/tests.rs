@@ -1,3 +1,5 @@
+//! The pages of calls: notices, cards, rows, explanations, and what an empty list says.
+
 use askama::Template;
 use scraper::{Html, Selector};
 

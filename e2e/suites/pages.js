@@ -1,0 +1,110 @@
+// Every page at both sizes and in both colours: it fits, nothing fails, and axe finds nothing.
+
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { describe, test } from 'node:test';
+import { SCREENSHOTS, SIZES, signIn } from '../harness.js';
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** How to get to each page from a signed-in start. */
+const PAGES = {
+  live: page => page.goto('/'),
+  communications: page => page.goto('/communications'),
+  call: page => openFirst(page, '/communications?tab=calls'),
+  customers: page => page.goto('/customers'),
+  customer: page => openFirst(page, '/customers'),
+  invoices: page => page.goto('/invoices'),
+  invoice: page => openFirst(page, '/invoices'),
+  search: page => page.goto('/search?q=a'),
+  'nothing-here': page => page.goto('/nothing-here'),
+};
+
+async function openFirst(page, list) {
+  await page.goto(list);
+  await page.locator('[data-row] a.open').first().click();
+  await page.waitForLoadState();
+}
+
+export function pages(world) {
+  describe('pages', () => {
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      for (const colorScheme of ['light', 'dark']) {
+        test(`all of them, ${size} and ${colorScheme}`, async t => {
+          await mkdir(SCREENSHOTS, { recursive: true });
+          const context = await open(world, { viewport, colorScheme });
+          const page = await context.newPage();
+          const failed = failures(page);
+          await signIn(page, world.demo);
+          for (const [name, go] of Object.entries(PAGES)) {
+            await t.test(name, async () => {
+              await go(page);
+              await look(page, `${name}-${size}-${colorScheme}`);
+              assert.deepEqual(failed.splice(0).filter(it => !(name === 'nothing-here' && /404/.test(it))), []);
+            });
+          }
+          await context.close();
+        });
+      }
+    }
+
+    test('signing in', async t => {
+      for (const [size, viewport] of Object.entries(SIZES)) {
+        const context = await open(world, { viewport });
+        const page = await context.newPage();
+        await t.test(`the form, ${size}`, async () => {
+          await page.goto('/login');
+          await look(page, `login-${size}`);
+        });
+        await t.test(`a wrong password keeps the address, ${size}`, async () => {
+          await page.fill('[name=email]', 'nobody@example.org');
+          await page.fill('[name=password]', 'wrong');
+          await page.click('button.primary');
+          await page.locator('[role=alert]').waitFor();
+          assert.equal(await page.inputValue('[name=email]'), 'nobody@example.org');
+          await look(page, `login-refused-${size}`);
+        });
+        await context.close();
+      }
+    });
+
+    test('a page asks for a sign-in and comes back', async () => {
+      const context = await open(world, {});
+      const page = await context.newPage();
+      await page.goto('/customers');
+      assert.equal(new URL(page.url()).pathname, '/login');
+      const who = world.demo.signIns[0];
+      await page.fill('[name=email]', who.email);
+      await page.fill('[name=password]', who.password);
+      await page.click('button.primary');
+      await page.waitForURL('**/customers');
+      await context.close();
+    });
+  });
+}
+
+function open(world, options) {
+  return world.browser.newContext({ baseURL: world.demo.address, reducedMotion: 'reduce', ...options });
+}
+
+/** What the console and the network complain about. */
+function failures(page) {
+  const failed = [];
+  page.on('pageerror', error => failed.push(String(error)));
+  page.on('console', message => message.type() === 'error' && failed.push(message.text()));
+  return failed;
+}
+
+/** Takes a picture, and finds what does not fit or is not accessible. */
+async function look(page, name) {
+  await page.screenshot({ path: `${SCREENSHOTS}${name}.png`, fullPage: true });
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `${name} is ${over} px too wide`);
+  // Evaluated as the debugger, axe is not bound by the page's content security policy.
+  await page.evaluate(await readFile(AXE, 'utf8'));
+  const { violations } = await page.evaluate(values => globalThis.axe.run({ runOnly: values }), RULES);
+  const found = violations.flatMap(it => it.nodes.map(node => `${it.id}: ${node.html} (${node.failureSummary})`));
+  assert.deepEqual(found, [], name);
+}
