@@ -49,9 +49,7 @@ pub(super) fn divide(
     let edges = edges(calendar, start, charged);
     let edges = match price.band_mode {
         BandMode::Split => edges,
-        BandMode::IncrementStart => {
-            move_to_increments(&edges, time.increment, time.billed_seconds)?
-        }
+        BandMode::IncrementStart => move_to_increments(&edges, time.increment)?,
     };
     let ends = edges
         .iter()
@@ -63,7 +61,10 @@ pub(super) fn divide(
         quantity: Quantity::from_units(end.saturating_sub(*from)),
         band: Some(*band),
     };
-    Ok(edges.iter().zip(ends).map(segment).collect())
+    let segments = edges.iter().zip(ends).map(segment);
+    Ok(segments
+        .filter(|segment| !segment.quantity.is_zero())
+        .collect())
 }
 
 /// Where bands begin within `seconds` seconds from `start`; the first at 0.
@@ -84,25 +85,11 @@ fn edges(calendar: &Calendar, start: i64, seconds: u32) -> Vec<Edge> {
     edges
 }
 
-/// Moves each edge to the first increment that starts at or after it.
-fn move_to_increments(
-    edges: &[Edge],
-    increment: Increment,
-    billed: u32,
-) -> Result<Vec<Edge>, Overflow> {
-    let mut moved: Vec<Edge> = Vec::new();
-    for (second, band) in edges {
-        let boundary = increment.boundary_at_or_after(*second).ok_or(Overflow)?;
-        if boundary > 0 && boundary >= billed {
-            break;
-        }
-        // Where two bands begin within one increment, the next increment starts in the later one.
-        if moved.last().is_some_and(|(last, _)| *last == boundary) {
-            moved.pop();
-        }
-        if moved.last().is_none_or(|(_, last)| last != band) {
-            moved.push((boundary, *band));
-        }
-    }
-    Ok(moved)
+/// Moves each edge to the first increment that starts at or after it. Where two bands begin within one increment, the
+/// earlier one is left with no time, and the next increment starts in the later one.
+fn move_to_increments(edges: &[Edge], increment: Increment) -> Result<Vec<Edge>, Overflow> {
+    let moved = edges
+        .iter()
+        .map(|(second, band)| Some((increment.boundary_at_or_after(*second)?, *band)));
+    moved.collect::<Option<_>>().ok_or(Overflow)
 }
