@@ -22,13 +22,19 @@ insert into phone_numbers (id, e164, provider, provider_number_sid, integration_
     select number_id, e164, 'openphone', 'PNfill' || n, integration_id, id from fill_organizations;
 insert into number_mappings (id, phone_number_id, organization_id, starts_at) select mapping_id, number_id, id, '2024-01-01' from fill_organizations;
 
--- Ten members each; member 0 holds the number.
+-- Ten members each, the last an admin; all may use the number.
 insert into users (id, email, name, organization_ids)
     select pg_temp.id_at('2024-01-01', 5, o.n * 10 + m), 'member' || m || '@fill' || o.n || '.example', 'Member ' || m, array[o.id]
     from fill_organizations o, generate_series(0, 9) m;
 insert into memberships (organization_id, user_id, role)
     select o.id, pg_temp.id_at('2024-01-01', 5, o.n * 10 + m), case m when 9 then 'org_admin' else 'org_member' end
     from fill_organizations o, generate_series(0, 9) m;
+
+insert into assignments (organization_id, id, phone_number_id, user_id, starts_at)
+    select o.id, pg_temp.id_at('2024-01-01', 9, o.n * 10 + m), o.number_id, pg_temp.id_at('2024-01-01', 5, o.n * 10 + m), '2024-01-01'
+    from fill_organizations o, generate_series(0, 9) m;
+update phone_numbers p set viewer_ids = (select array_agg(a.user_id) from assignments a where a.phone_number_id = p.id)
+    where exists (select from fill_organizations o where o.number_id = p.id);
 
 create unlogged table fill_customers as
     select c.n, o.id as organization_id, pg_temp.id_at('2024-02-01', 6, c.n) as id, pg_temp.id_at('2024-02-01', 7, c.n) as account_id,

@@ -5,6 +5,7 @@
     reason = "tasks talk to the person who runs them"
 )]
 
+mod bench;
 mod e2e;
 mod fill;
 mod prepare;
@@ -21,6 +22,7 @@ usage: cargo xtask <task>
   tidy              check the rules that neither the compiler nor clippy knows
   prepare           refresh crates/tollbook/.sqlx from the migrations and the queries
   prepare --check   fail if crates/tollbook/.sqlx is not fresh
+  bench [name…]     measure, and print quantiles and ratios
   fill              fill a database with a year of calls, to measure on
   e2e [pattern…]    run the browser tests against a debug build";
 
@@ -40,6 +42,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["prepare"] => prepare::run(prepare::Mode::Write),
         ["prepare", "--check"] => prepare::run(prepare::Mode::Check),
+        ["bench", names @ ..] => bench::run(names),
         ["fill", rest @ ..] => fill::run(rest),
         ["e2e", patterns @ ..] => e2e::run(patterns),
         _ => bail!("{USAGE}"),
