@@ -43,13 +43,19 @@ async fn main() {
     let mut server = Server::start(&data);
     let base = server.base.clone();
     let rings: Arc<Mutex<Rings>> = Arc::default();
-    let client = reqwest::Client::builder().pool_max_idle_per_host(64).build().unwrap();
+    let client = reqwest::Client::builder()
+        .pool_max_idle_per_host(64)
+        .build()
+        .unwrap();
     for organization in 0..ORGANIZATIONS {
         for member in 0..VIEWERS_EACH {
             watch(&client, &base, organization, member, Arc::clone(&rings)).await;
         }
     }
-    println!("{} viewers in {ORGANIZATIONS} organizations", ORGANIZATIONS * VIEWERS_EACH);
+    println!(
+        "{} viewers in {ORGANIZATIONS} organizations",
+        ORGANIZATIONS * VIEWERS_EACH
+    );
     let usage = tokio::spawn(send_usage(client.clone(), base.clone()));
     send_rings(&client, &base, &rings).await;
     let usage = usage.await.unwrap();
@@ -78,13 +84,19 @@ impl Server {
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let base = lines
             .map_while(Result::ok)
-            .find_map(|line| line.split("listening on ").nth(1).map(|url| url.trim().to_owned()))
+            .find_map(|line| {
+                line.split("listening on ")
+                    .nth(1)
+                    .map(|url| url.trim().to_owned())
+            })
             .expect("the server says where it listens");
         Self { process, base }
     }
 
     fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status();
         let _ = self.process.wait();
     }
 }
@@ -92,7 +104,14 @@ impl Server {
 /// The identifiers that `cargo xtask fill` gives.
 fn filled_id(year_ms: u64, kind: u64, n: u64) -> String {
     let text = format!("{year_ms:012x}7{kind:03x}8{n:015x}");
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
 }
 
 /// 2024-01-01T00:00:00Z, when the filled organizations and users were made.
@@ -100,16 +119,31 @@ const FILLED_AT_MS: u64 = 1_704_067_200_000;
 
 fn token(organization: u64, member: u64) -> String {
     let user = filled_id(FILLED_AT_MS, 5, organization * 10 + member);
-    let expires = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3_600;
+    let expires = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        + 3_600;
     let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{user}","aud":"authenticated","exp":{expires}}}"#));
+    let claims = URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"sub":"{user}","aud":"authenticated","exp":{expires}}}"#
+    ));
     let mut mac = Hmac::<Sha256>::new_from_slice(JWT_SECRET.as_bytes()).unwrap();
     mac.update(format!("{head}.{claims}").as_bytes());
-    format!("{head}.{claims}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    format!(
+        "{head}.{claims}.{}",
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    )
 }
 
 /// Opens a viewer's stream, and notes when the card of each ring has come whole.
-async fn watch(client: &reqwest::Client, base: &str, organization: u64, member: u64, rings: Arc<Mutex<Rings>>) {
+async fn watch(
+    client: &reqwest::Client,
+    base: &str,
+    organization: u64,
+    member: u64,
+    rings: Arc<Mutex<Rings>>,
+) {
     let answer = client
         .get(format!("{base}/api/events"))
         .bearer_auth(token(organization, member))
@@ -160,7 +194,8 @@ async fn send_rings(client: &reqwest::Client, base: &str, rings: &Arc<Mutex<Ring
                 5_000_000 + organization
             );
             let (id, time) = (format!("msg_{run}x{n}"), now.as_second());
-            let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
+            let mut mac =
+                Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
             mac.update(format!("{id}.{time}.{body}").as_bytes());
             let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
             let answer = client
@@ -173,7 +208,11 @@ async fn send_rings(client: &reqwest::Client, base: &str, rings: &Arc<Mutex<Ring
                 .send()
                 .await
                 .unwrap();
-            assert!(answer.status().is_success(), "a webhook was answered {}", answer.status());
+            assert!(
+                answer.status().is_success(),
+                "a webhook was answered {}",
+                answer.status()
+            );
         });
     }
 }
@@ -181,7 +220,9 @@ async fn send_rings(client: &reqwest::Client, base: &str, rings: &Arc<Mutex<Ring
 /// Sends usage at an even pace, one event a request; answers how long each took from when it was meant to be sent.
 async fn send_usage(client: reqwest::Client, base: String) -> Vec<Duration> {
     let start = Instant::now() + Duration::from_millis(500);
-    let tokens: Vec<String> = (0..ORGANIZATIONS).map(|organization| token(organization, 9)).collect();
+    let tokens: Vec<String> = (0..ORGANIZATIONS)
+        .map(|organization| token(organization, 9))
+        .collect();
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let mut sent = tokio::task::JoinSet::new();
     for n in 0..USAGE_PER_SECOND * SECONDS {
@@ -192,11 +233,18 @@ async fn send_usage(client: reqwest::Client, base: String) -> Vec<Duration> {
             .post(format!("{base}/api/billing/usage"))
             .bearer_auth(&tokens[organization])
             .header("content-type", "application/json")
-            .body(format!(r#"{{"usageType":"API_REQUEST","quantity":1,"idempotencyKey":"bench-{}-{n}"}}"#, std::process::id()));
+            .body(format!(
+                r#"{{"usageType":"API_REQUEST","quantity":1,"idempotencyKey":"bench-{}-{n}"}}"#,
+                std::process::id()
+            ));
         let took = Arc::clone(&took);
         sent.spawn(async move {
             let answer = request.send().await.unwrap();
-            assert!(answer.status().is_success(), "usage was answered {}", answer.status());
+            assert!(
+                answer.status().is_success(),
+                "usage was answered {}",
+                answer.status()
+            );
             took.lock().unwrap().push(due.elapsed());
         });
     }
@@ -205,9 +253,17 @@ async fn send_usage(client: reqwest::Client, base: String) -> Vec<Duration> {
 }
 
 fn report(rings: &Rings, usage: &[Duration]) {
-    let complete: Vec<Duration> =
-        rings.seen.values().filter(|(viewers, _)| *viewers >= VIEWERS_EACH).map(|(_, latest)| *latest).collect();
-    println!("rings sent {}, seen by all {VIEWERS_EACH} viewers {}", rings.sent.len(), complete.len());
+    let complete: Vec<Duration> = rings
+        .seen
+        .values()
+        .filter(|(viewers, _)| *viewers >= VIEWERS_EACH)
+        .map(|(_, latest)| *latest)
+        .collect();
+    println!(
+        "rings sent {}, seen by all {VIEWERS_EACH} viewers {}",
+        rings.sent.len(),
+        complete.len()
+    );
     print_quantiles("ring to card, last byte at the slowest viewer", complete);
     print_quantiles("usage event, sent to durable", usage.to_vec());
 }

@@ -161,3 +161,12 @@ end
 $$;
 
 grant usage on all sequences in schema public to tollbook_platform, tollbook_admin, tollbook_ingest;
+
+-- So that a node can tell whether the schema is its own.
+do $$
+begin
+    if to_regclass('public._sqlx_migrations') is not null then
+        grant select on _sqlx_migrations to tollbook_platform;
+    end if;
+end
+$$;

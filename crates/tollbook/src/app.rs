@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tollbook_providers::Http;
 
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::db::Db;
+use crate::identity::Recent;
 use crate::inbox::InboxWriter;
 use crate::integrations::Accounts;
 use crate::live::Hub;
@@ -24,10 +28,18 @@ pub struct App {
     pub clock: Clock,
     /// Wakes this node's workers.
     pub wake: Arc<Wake>,
+    /// How it is set up.
+    pub settings: Arc<Settings>,
+    /// Seals credentials and signs tokens.
+    pub secrets: Arc<Secrets>,
+    /// Cancelled when this node stops: streams end, workers return their work.
+    pub stop: CancellationToken,
+    /// What must finish before this node has stopped.
+    pub tasks: TaskTracker,
+    /// Who called recently.
+    pub(crate) recent: Arc<Recent>,
     /// The viewers of this node.
     pub(crate) live: Arc<Hub>,
-    /// Seals credentials and signs tokens.
-    pub(crate) secrets: Arc<Secrets>,
     /// Accounts at providers.
     pub(crate) accounts: Arc<Accounts>,
     /// Takes in webhooks.
@@ -40,7 +52,7 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(db: Db, clock: Clock, secrets: Secrets, http: Http) -> Self {
+    pub fn new(db: Db, clock: Clock, settings: Settings, secrets: Secrets, http: Http) -> Self {
         let wake: Arc<Wake> = Arc::default();
         Self {
             inbox: inbox::writer(db.clone(), Arc::clone(&wake)),
@@ -48,8 +60,12 @@ impl App {
             db,
             clock,
             wake,
-            live: Arc::default(),
+            settings: Arc::new(settings),
             secrets: Arc::new(secrets),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            recent: Arc::default(),
+            live: Arc::default(),
             accounts: Arc::new(Accounts::new(http)),
             terms: Arc::default(),
         }

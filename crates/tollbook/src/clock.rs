@@ -51,6 +51,14 @@ impl Clock {
         }
     }
 
+    /// The time that credentials and limits go by: never faster than the system's.
+    pub fn real(&self) -> Timestamp {
+        match self {
+            Self::System | Self::Scaled { .. } => Timestamp::now(),
+            Self::Manual(_) => self.now(),
+        }
+    }
+
     /// Seconds of business per second of the system: what a page's ticking times need to know.
     pub fn speed(&self) -> u32 {
         match self {

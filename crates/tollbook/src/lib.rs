@@ -4,9 +4,11 @@
 //! public operations.
 
 mod app;
+mod audit;
 mod calls;
 mod clock;
 mod communications;
+mod config;
 mod customers;
 mod db;
 mod error;
@@ -39,5 +41,8 @@ mod subscriptions;
 
 pub use app::{App, Wake};
 pub use clock::Clock;
+pub use config::{Masked, Settings};
 pub use db::{Connection, Db, Tx, migrate, schema_digest};
 pub use error::{Error, FieldError, Result};
+pub use http::{Access, Route, router, routes};
+pub use secrets::Secrets;

@@ -32,6 +32,11 @@ pub async fn migrate(connection: &Connection) -> Result<(), MigrateError> {
     Ok(())
 }
 
+/// The number of the last migration.
+pub(super) fn newest_version() -> Option<i64> {
+    MIGRATOR.iter().map(|it| it.version).max()
+}
+
 /// Names this binary's schema: equal digests mean equal migrations and schema files.
 pub fn schema_digest() -> String {
     let mut digest = Sha256::new();

@@ -1,12 +1,22 @@
-//! HTTP: assets and the frame around every page.
+//! HTTP: every route in one table, who may call it, errors, limits, and the frame around every page.
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the router that serves them comes with the operations"
-    )
-)]
 pub(crate) mod assets;
+pub(crate) mod caller;
+pub(crate) mod context;
+pub(crate) mod cookies;
+pub(crate) mod csrf;
+mod enter;
+pub(crate) mod frame;
+mod health;
+pub(crate) mod idempotency;
+pub(crate) mod input;
+mod limits;
+pub(crate) mod list;
+mod names;
+pub(crate) mod problem;
+mod router;
 pub(crate) mod sse;
 pub(crate) mod view;
+
+pub use caller::Access;
+pub use router::{Route, router, routes};

@@ -1,10 +1,22 @@
-//! Who is calling: sign-in.
+//! Who is calling: sign-in, sessions, tokens, API keys.
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the pages are filled by handlers that come with the operations"
-    )
-)]
+pub(crate) mod api;
+mod credentials;
+mod identify;
+mod keys;
+mod ops;
+mod passwords;
+mod recent;
+mod refresh;
+mod sessions;
+mod sql;
+mod tokens;
 pub(crate) mod view;
+pub(crate) mod web;
+
+pub(crate) use identify::identify;
+pub(crate) use ops::{
+    NewUser, UserRow, add_user, find_user, list_users, set_password, set_platform_admin,
+};
+pub(crate) use recent::Recent;
+pub(crate) use tokens::issue as issue_access_token;

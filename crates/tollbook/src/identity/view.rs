@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use crate::pages::Page;
+use crate::http::frame::Frame;
+use crate::pages::{Page, Section};
 
 /// Why a sign-in was refused. It never says whether the address exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,24 @@ pub(crate) struct LoginPage {
 }
 
 impl LoginPage {
+    pub(super) fn new(
+        frame: &Frame,
+        token: &str,
+        email: String,
+        next: &str,
+        problem: Option<SignInProblem>,
+    ) -> Self {
+        Self {
+            page: Page {
+                csrf: token.to_owned(),
+                ..frame.page(Section::None)
+            },
+            email,
+            next: super::web::own_path(next).to_owned(),
+            problem,
+        }
+    }
+
     fn problem_sentence(&self) -> Option<String> {
         let message = match self.problem? {
             SignInProblem::WrongCredentials => self.page.say("login-wrong"),

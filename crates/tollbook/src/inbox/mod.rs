@@ -1,7 +1,7 @@
 //! Webhooks: checked, stored before they are answered, interpreted afterwards, as often as it takes.
 
 mod accept;
-mod api;
+pub(crate) mod api;
 mod fetch;
 mod interpret;
 mod sql;

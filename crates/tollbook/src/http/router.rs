@@ -1,0 +1,210 @@
+//! Every route, with what it asks of its caller. There is no other place where a path is served.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response_with_state};
+use axum::response::Response;
+use axum::routing::{self, MethodRouter};
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
+
+use super::assets;
+use super::caller::Access::{self, OrgAdmin, Public, SignedIn, Webhook};
+use super::limits::{self, Limits};
+use super::{csrf, enter, health, idempotency};
+use crate::app::App;
+use crate::config::Settings;
+use crate::identity;
+
+/// The longest body in bytes, except for webhooks.
+const BODY_MAX: usize = 1 << 20;
+/// The longest webhook in bytes: transcripts of long calls are large.
+const WEBHOOK_MAX: usize = 4 << 20;
+
+/// One operation of the interface.
+#[derive(Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with its variable parts in braces.
+    pub path: &'static str,
+    /// What it asks of its caller.
+    pub access: Access,
+    handler: MethodRouter<App>,
+}
+
+/// All operations, pages and streams included.
+pub fn routes() -> Vec<Route> {
+    [health_routes(), identity_routes(), webhook_routes()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn health_routes() -> Vec<Route> {
+    vec![
+        get("/healthz", Public, health::healthz),
+        get("/readyz", Public, health::readyz),
+        get("/metrics", Public, health::metrics),
+        get(assets::ROUTE, Public, assets::serve),
+    ]
+}
+
+fn identity_routes() -> Vec<Route> {
+    use identity::{api, web};
+    vec![
+        get("/login", Public, web::login_page),
+        post("/login", Public, web::log_in),
+        post("/logout", SignedIn, web::log_out),
+        post("/organization", SignedIn, web::switch_organization),
+        post("/appearance", SignedIn, web::choose_appearance),
+        post("/api/auth/token", Public, api::token),
+        post("/api/auth/refresh", Public, api::refresh),
+        post("/api/auth/logout", Public, api::logout),
+        get("/api/me", SignedIn, api::me),
+        get("/api/api-keys", OrgAdmin, api::list_keys),
+        post("/api/api-keys", OrgAdmin, api::create_key),
+        delete("/api/api-keys/{id}", OrgAdmin, api::revoke_key),
+    ]
+}
+
+fn webhook_routes() -> Vec<Route> {
+    use crate::inbox::api;
+    vec![
+        post("/webhooks/openphone", Webhook, api::openphone_platform),
+        post("/webhooks/openphone/{integrationId}", Webhook, api::openphone),
+    ]
+}
+
+fn route<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Route
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    let serve = match method {
+        Method::POST => routing::post,
+        Method::PUT => routing::put,
+        Method::PATCH => routing::patch,
+        Method::DELETE => routing::delete,
+        _ => routing::get,
+    };
+    Route {
+        method,
+        path,
+        access,
+        handler: serve(handler),
+    }
+}
+
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::GET, path, access, handler)
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::POST, path, access, handler)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::DELETE, path, access, handler)
+}
+
+/// The application's HTTP service.
+pub fn router(app: App) -> Router {
+    health::record_figures();
+    let limits = Arc::new(Limits::new(&app.settings));
+    let mut router = Router::new();
+    for route in routes() {
+        router = router.route(route.path, wrap(&app, &limits, route));
+    }
+    router
+        .fallback(async || StatusCode::NOT_FOUND)
+        .layer(from_fn_with_state(app.clone(), enter::enter))
+        .layer(cors(&app.settings))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(map_response_with_state(
+            app.settings.is_https(),
+            security_headers,
+        ))
+        .with_state(app)
+}
+
+/// Puts around a handler what its callers need: the last layer is the first to see a request.
+fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
+    let limit = from_fn_with_state(Arc::clone(limits), limits::limit);
+    match route.access {
+        Access::Webhook => route
+            .handler
+            .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX)),
+        Access::Public => route
+            .handler
+            .route_layer(limit)
+            .route_layer(DefaultBodyLimit::max(BODY_MAX)),
+        access => route
+            .handler
+            .route_layer(from_fn_with_state(app.clone(), idempotency::replay))
+            .route_layer(from_fn(csrf::check))
+            .route_layer(limit)
+            .route_layer(from_fn_with_state(
+                (app.clone(), access),
+                identity::identify,
+            ))
+            .route_layer(DefaultBodyLimit::max(BODY_MAX)),
+    }
+}
+
+fn cors(settings: &Settings) -> CorsLayer {
+    let origins: Vec<HeaderValue> = settings
+        .cors_origins
+        .iter()
+        .filter_map(|it| it.trim_end_matches('/').parse().ok())
+        .collect();
+    let exposed = ["x-request-id", "retry-after", "etag", "location"]
+        .into_iter()
+        .chain(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
+    // Cookies are not for other origins: they come with tokens.
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods(AllowMethods::list([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ]))
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
+        .max_age(std::time::Duration::from_hours(1))
+}
+
+async fn security_headers(
+    axum::extract::State(is_https): axum::extract::State<bool>,
+    mut response: Response,
+) -> Response {
+    const FIXED: [(HeaderName, &str); 4] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in FIXED {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    if is_https {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
+    response
+}
