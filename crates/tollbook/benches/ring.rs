@@ -5,6 +5,14 @@
 //! 20 organizations, usage events beside the calls. Latency is taken from the time at which a webhook was meant to be
 //! sent. Run by `cargo xtask bench`, which prepares the data folder named in `TOLLBOOK_BENCH_DATA`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark stops at the first surprise and prints what it measured"
+)]
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;

@@ -2,6 +2,10 @@
 //!
 //! Capabilities use `db`, `http`, `jobs`, the core rules and the providers, and reach each other only through their
 //! public operations.
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` is how a checked query is told the type of a parameter"
+)]
 
 mod app;
 mod audit;

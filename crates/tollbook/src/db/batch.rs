@@ -27,6 +27,9 @@ struct Waiting<T, A> {
     answer: oneshot::Sender<Result<A>>,
 }
 
+/// Where the flushers take items from, one at a time.
+type Receiver<T, A> = Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting<T, A>>>>;
+
 /// Gathers items into batches; cheap to clone.
 pub(crate) struct GroupCommit<T, A> {
     sender: mpsc::Sender<Waiting<T, A>>,
@@ -78,11 +81,8 @@ fn stopping() -> Error {
     Error::Unavailable("the server is stopping".into())
 }
 
-async fn flush<T, C>(
-    commit: Arc<C>,
-    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting<T, C::Answer>>>>,
-    batch_max: usize,
-) where
+async fn flush<T, C>(commit: Arc<C>, receiver: Receiver<T, C::Answer>, batch_max: usize)
+where
     T: Send + Sync + 'static,
     C: Commit<T>,
 {

@@ -11,57 +11,26 @@ use super::accept::Keyed;
 
 /// Inserts events that are not there yet, adds them to the counters and queues them for rating; returns the ids that
 /// were added. One statement: every lock is taken in key order.
-pub(super) async fn insert(
+pub(super) async fn insert<'a>(
     tx: &mut PgConnection,
-    events: &[&Keyed<'_>],
+    events: &[&'a Keyed<'a>],
 ) -> sqlx::Result<HashSet<UsageEventId>> {
-    let organizations: Vec<Uuid> = events.iter().map(|e| e.usage.organization.uuid()).collect();
-    let ids: Vec<Uuid> = events.iter().map(|e| e.id.uuid()).collect();
-    let meters: Vec<&str> = events
-        .iter()
-        .map(|e| e.usage.request.meter.as_str())
-        .collect();
-    let quantities: Vec<_> = events
-        .iter()
-        .map(|e| e.usage.request.quantity.to_decimal())
-        .collect();
-    let occurred: Vec<_> = events
-        .iter()
-        .map(|e| e.usage.occurred_at.to_sqlx())
-        .collect();
-    let keys: Vec<&str> = events.iter().map(|e| e.key.as_str()).collect();
-    let digests: Vec<&[u8]> = events.iter().map(|e| e.key_digest.as_slice()).collect();
-    let hashes: Vec<&[u8]> = events.iter().map(|e| e.request_hash.as_slice()).collect();
-    let users: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|e| e.usage.request.user.map(Uuid::from))
-        .collect();
-    let mappings: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|e| e.usage.request.mapping.map(Uuid::from))
-        .collect();
-    let customers: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|e| e.usage.request.customer.map(Uuid::from))
-        .collect();
-    let calls: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|e| e.usage.call.map(Uuid::from))
-        .collect();
-    let resource_types: Vec<Option<&str>> = events
-        .iter()
-        .map(|e| e.usage.request.resource_type.as_deref())
-        .collect();
-    let resource_ids: Vec<Option<&str>> = events
-        .iter()
-        .map(|e| e.usage.request.resource_id.as_deref())
-        .collect();
-    let metadata: Vec<&serde_json::Value> =
-        events.iter().map(|e| &e.usage.request.metadata).collect();
-    let corrects: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|e| e.usage.corrects.map(Uuid::from))
-        .collect();
+    let organizations = column(events, |e| e.usage.organization.uuid());
+    let ids = column(events, |e| e.id.uuid());
+    let meters = column(events, |e| e.usage.request.meter.as_str());
+    let quantities = column(events, |e| e.usage.request.quantity.to_decimal());
+    let occurred = column(events, |e| e.usage.occurred_at.to_sqlx());
+    let keys = column(events, |e| e.key.as_str());
+    let digests = column(events, |e| e.key_digest.as_slice());
+    let hashes = column(events, |e| e.request_hash.as_slice());
+    let users = column(events, |e| e.usage.request.user.map(Uuid::from));
+    let mappings = column(events, |e| e.usage.request.mapping.map(Uuid::from));
+    let customers = column(events, |e| e.usage.request.customer.map(Uuid::from));
+    let calls = column(events, |e| e.usage.call.map(Uuid::from));
+    let resource_types = column(events, |e| e.usage.request.resource_type.as_deref());
+    let resource_ids = column(events, |e| e.usage.request.resource_id.as_deref());
+    let metadata = column(events, |e| &e.usage.request.metadata);
+    let corrects = column(events, |e| e.usage.corrects.map(Uuid::from));
     let added = sqlx::query_file_scalar!(
         "src/metering/insert.sql",
         &organizations,
@@ -84,6 +53,11 @@ pub(super) async fn insert(
     .fetch_all(tx)
     .await?;
     Ok(added.into_iter().map(UsageEventId::from).collect())
+}
+
+/// One value of each event: a column of the statement's input.
+fn column<'a, T>(events: &[&'a Keyed<'a>], value: impl Fn(&'a Keyed<'a>) -> T) -> Vec<T> {
+    events.iter().map(|event| value(event)).collect()
 }
 
 /// An event that was stored before under a key.
