@@ -121,6 +121,14 @@ impl fmt::Debug for E164 {
     }
 }
 
+/// The digits that lead to a country from abroad, such as 1 for `US`; `None` if there is no such country.
+pub fn calling_code(country: &str) -> Option<u16> {
+    let country = country.to_ascii_uppercase();
+    phonenumber::metadata::DATABASE
+        .by_id(country.as_str())
+        .map(phonenumber::Metadata::country_code)
+}
+
 /// One side of a communication. Nothing that a provider sends is refused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]

@@ -185,6 +185,7 @@ create table messages (
 create index messages_occurred_at_idx on messages (organization_id, occurred_at desc, id desc);
 create index messages_customer_id_idx on messages (organization_id, customer_id, occurred_at desc);
 create index messages_external_party_idx on messages (organization_id, external_party, occurred_at desc);
+create index messages_phone_number_id_idx on messages (organization_id, phone_number_id, occurred_at desc);
 comment on table messages is 'A text message in or out.';
 
 create table message_viewers (

@@ -11,7 +11,8 @@ use std::str::FromStr;
 /// How long a stream can be resumed, in seconds. Events are kept longer, so that what is promised is there.
 pub(super) const RESUMABLE_SECONDS: i64 = 3600;
 
-/// A low-water mark, with the database's time at which it was taken. Written `<transaction>-<seconds>`.
+/// A low-water mark, with the database's time at which it was taken. Written `<transaction>.<seconds>`: read as a number, a
+/// later mark is the greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// Everything of transactions below this one was sent.
@@ -35,7 +36,7 @@ impl Mark {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.xid, self.at)
+        write!(f, "{}.{}", self.xid, self.at)
     }
 }
 
@@ -43,7 +44,7 @@ impl FromStr for Mark {
     type Err = InvalidMark;
 
     fn from_str(text: &str) -> Result<Self, InvalidMark> {
-        let (xid, at) = text.split_once('-').ok_or(InvalidMark)?;
+        let (xid, at) = text.split_once('.').ok_or(InvalidMark)?;
         let number = |digits: &str| {
             let number: u64 = digits.parse().map_err(|_| InvalidMark)?;
             i64::try_from(number).map_err(|_| InvalidMark)
@@ -62,9 +63,9 @@ mod tests {
     #[test]
     fn a_mark_is_written_and_read() {
         let mark = Mark { xid: 812, at: 99 };
-        assert_eq!(mark.to_string(), "812-99");
-        assert_eq!("812-99".parse(), Ok(mark));
-        for wrong in ["", "812", "-5-1", "812-", "a-b", "99999999999999999999-1"] {
+        assert_eq!(mark.to_string(), "812.99");
+        assert_eq!("812.99".parse(), Ok(mark));
+        for wrong in ["", "812", "-5.1", "812.", "a.b", "99999999999999999999.1"] {
             assert_eq!(wrong.parse::<Mark>(), Err(InvalidMark), "{wrong}");
         }
     }
