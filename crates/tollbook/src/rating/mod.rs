@@ -4,12 +4,14 @@
 //! batch, and what they say is stored in one transaction. Rating the same usage again changes nothing.
 
 mod batch;
+mod estimate;
 mod load;
 mod place;
 mod store;
 mod terms;
 mod worker;
 
+pub(crate) use estimate::{Estimate, Running, estimates, minute_price};
 pub(crate) use load::grants_of;
 pub(crate) use place::{FeePlace, fee_draft};
 pub(crate) use store::{Fee, charge_fee};
