@@ -4,6 +4,7 @@ use tollbook_core::actor::Actor;
 
 use crate::app::App;
 use crate::error::Result;
+use crate::live;
 
 /// Rows removed in one transaction, so that none takes long.
 const CHUNK: i64 = 5_000;
@@ -24,24 +25,9 @@ pub(crate) async fn run(app: &App) -> Result<()> {
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    while remove_live_events(app).await? == CHUNK.unsigned_abs() {}
+    live::prune(app, CHUNK).await?;
     while remove_idempotency_keys(app).await? == CHUNK.unsigned_abs() {}
     Ok(())
-}
-
-async fn remove_live_events(app: &App) -> Result<u64> {
-    let mut tx = app.db.begin(&Actor::system()).await?;
-    let removed = sqlx::query!(
-        "delete from live_events where (organization_id, id) in (
-             select organization_id, id from live_events where created_at < clock_timestamp() - interval '1 hour'
-             order by created_at limit $1)
-         -- all organizations: old for everyone",
-        CHUNK,
-    )
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(removed.rows_affected())
 }
 
 async fn remove_idempotency_keys(app: &App) -> Result<u64> {

@@ -9,7 +9,9 @@ use super::moment::{Moment, Moments, Who};
 use super::price::price;
 use super::read::CallFacts;
 use super::view::card::{CallerCard, HoursLeft, Notice, OpenInvoice, RecentCall};
-use super::view::live::{Candidate, EndedCall, RingingCall, RingingCaller, TalkingCall, Ticking};
+use super::view::live::{
+    Candidate, EndedCall, NameCaller, RingingCall, RingingCaller, TalkingCall, Ticking,
+};
 use super::view::{Direction, Outcome};
 use crate::customers::{Card, Contract, Hours, Summary};
 use crate::error::{Error, Result};
@@ -57,7 +59,11 @@ impl Look {
     /// For an update: no page, so no token.
     pub(crate) fn of_update(text: Text, zone: TimeZone, moments: &Moments) -> Self {
         Self {
-            viewer: Viewer { text, zone, now: moments.now },
+            viewer: Viewer {
+                text,
+                zone,
+                now: moments.now,
+            },
             country: moments.country.clone(),
             csrf: String::new(),
         }
@@ -76,7 +82,9 @@ impl Look {
 /// The element of a call.
 pub(crate) fn element(look: &Look, moments: &Moments, moment: &Moment) -> Element {
     match moment.call.phase {
-        Phase::Queued | Phase::Ringing => Element::Ringing(Box::new(ringing(look, moments, moment))),
+        Phase::Queued | Phase::Ringing => {
+            Element::Ringing(Box::new(ringing(look, moments, moment)))
+        }
         Phase::InProgress => Element::Talking(Box::new(talking(look, moment))),
         Phase::Ended => Element::Ended(Box::new(ended(look, moment))),
     }
@@ -104,11 +112,10 @@ fn caller(look: &Look, moments: &Moments, moment: &Moment) -> RingingCaller {
     };
     let unknown = || RingingCaller::Unknown {
         notice: Notice::PayPerCall { rate: rate() },
-        may_write: true,
+        naming: naming(look, &moment.call),
     };
     match &moment.who {
-        // A prospect is somebody whom nobody has given a name.
-        Who::Customer(Some(card)) if card.summary.is_prospect && card.summary.name.is_none() => unknown(),
+        Who::Customer(Some(card)) if is_nameless(card) => unknown(),
         Who::Customer(Some(card)) => RingingCaller::Known {
             notice: notice(look, &card.summary, rate()),
             card: Box::new(caller_card(look, &moment.call, card)),
@@ -131,6 +138,20 @@ fn caller(look: &Look, moments: &Moments, moment: &Moment) -> RingingCaller {
     }
 }
 
+/// Somebody whom nobody has given a name yet.
+fn is_nameless(card: &Card) -> bool {
+    card.summary.is_prospect && card.summary.name.is_none()
+}
+
+fn naming(look: &Look, call: &CallFacts) -> Option<NameCaller> {
+    Some(NameCaller {
+        text: look.text(),
+        call_id: call.id.to_string(),
+        phone: Phone::of(&call.external, &look.country)?,
+        csrf: look.csrf.clone(),
+    })
+}
+
 fn notice(look: &Look, summary: &Summary, rate: Option<Amount>) -> Notice {
     use tollbook_core::calls::Subscriber;
     match summary.subscriber() {
@@ -150,7 +171,12 @@ fn talking(look: &Look, moment: &Moment) -> TalkingCall {
         Who::Several(_) | Who::Unknown | Who::Withheld => None,
     };
     let left = card
-        .filter(|card| card.summary.subscription.as_ref().is_some_and(|it| it.is_in_force))
+        .filter(|card| {
+            card.summary
+                .subscription
+                .as_ref()
+                .is_some_and(|it| it.is_in_force)
+        })
         .and_then(|card| card.summary.hours)
         .map(|hours| u64::from(hours.left().get()));
     TalkingCall {
@@ -164,7 +190,14 @@ fn talking(look: &Look, moment: &Moment) -> TalkingCall {
         since: Ticking::new(call.answered_at.unwrap_or(call.started_at), look.viewer.now),
         left_at_answer_seconds: left,
         cost: price_of(look, moment),
-        card: card.map(|card| Box::new(caller_card(look, call, card))),
+        naming: match &moment.who {
+            Who::Customer(Some(card)) if is_nameless(card) => naming(look, call),
+            Who::Unknown => naming(look, call),
+            Who::Customer(_) | Who::Several(_) | Who::Withheld => None,
+        },
+        card: card
+            .filter(|card| !is_nameless(card))
+            .map(|card| Box::new(caller_card(look, call, card))),
     }
 }
 
@@ -188,7 +221,12 @@ pub(crate) fn price_of(look: &Look, moment: &Moment) -> Price {
     if moment.call.phase == Phase::Ended && !moment.may_see_charges {
         return Price::Hidden;
     }
-    price(look.text(), &moment.call, moment.charged.as_ref(), moment.estimate.as_ref())
+    price(
+        look.text(),
+        &moment.call,
+        moment.charged.as_ref(),
+        moment.estimate.as_ref(),
+    )
 }
 
 fn agent(call: &CallFacts) -> Option<String> {
@@ -206,7 +244,12 @@ pub(crate) fn direction(way: Way) -> Direction {
 
 /// Where a call stands, for a page.
 pub(crate) fn outcome(call: &CallFacts) -> Outcome {
-    ending(call.phase, call.outcome, call.direction, call.answered_at.is_some())
+    ending(
+        call.phase,
+        call.outcome,
+        call.direction,
+        call.answered_at.is_some(),
+    )
 }
 
 fn ending(phase: Phase, ending: Option<Ending>, way: Way, is_answered: bool) -> Outcome {
@@ -238,7 +281,9 @@ pub(crate) fn length(seconds: i64) -> String {
 pub(crate) fn party(look: &Look, call: &CallFacts) -> Party {
     let customer = call.customer.as_ref();
     Party {
-        name: customer.map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
+        name: customer
+            .map(|(_, name)| name.clone())
+            .filter(|name| !name.is_empty()),
         company: None,
         href: customer.map(|(id, _)| format!("/customers/{id}")),
         phone: Phone::of(&call.external, &look.country),
@@ -266,10 +311,14 @@ fn caller_card(look: &Look, call: &CallFacts, card: &Card) -> CallerCard {
             .map(|recent| RecentCall {
                 href: format!("/calls/{}", recent.id),
                 at: look.viewer.stamp(recent.started_at),
-                outcome: ending(recent.phase, recent.outcome, recent.direction, recent.billable != Seconds::ZERO),
+                outcome: ending(
+                    recent.phase,
+                    recent.outcome,
+                    recent.direction,
+                    recent.billable != Seconds::ZERO,
+                ),
                 length: length(i64::from(recent.billable.get())),
                 agent: recent.answered_by.clone().filter(|name| !name.is_empty()),
-                price: Price::Hidden,
             })
             .collect(),
         invoices: card
@@ -302,14 +351,22 @@ fn caller_card(look: &Look, call: &CallFacts, card: &Card) -> CallerCard {
 fn standing(look: &Look, contract: &Contract) -> String {
     let text = look.text();
     match (contract.state, contract.ends_at) {
-        (State::Canceled | State::Ended, Some(at)) if !contract.is_in_force => {
-            text.say("subscription-ended-on").with("day", day(look, at)).to_string()
-        }
-        (State::Canceled, Some(at)) => text.say("subscription-ends-on").with("day", day(look, at)).to_string(),
+        (State::Canceled | State::Ended, Some(at)) if !contract.is_in_force => text
+            .say("subscription-ended-on")
+            .with("day", day(look, at))
+            .to_string(),
+        (State::Canceled, Some(at)) => text
+            .say("subscription-ends-on")
+            .with("day", day(look, at))
+            .to_string(),
         (State::Trial, _) => text.say("subscription-trial").to_string(),
-        (State::Active | State::Canceled, _) if contract.is_in_force => text.say("subscription-active").to_string(),
+        (State::Active | State::Canceled, _) if contract.is_in_force => {
+            text.say("subscription-active").to_string()
+        }
         (State::Paused, _) => text.say("subscription-paused").to_string(),
-        (State::Active | State::Canceled | State::Ended, _) => text.say("subscription-ended").to_string(),
+        (State::Active | State::Canceled | State::Ended, _) => {
+            text.say("subscription-ended").to_string()
+        }
     }
 }
 
@@ -317,7 +374,10 @@ fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
     let text = look.text();
     let shown = |seconds: Seconds| duration::hours(text, u64::from(seconds.get()));
     let (left, included) = (shown(hours.left()), shown(hours.granted));
-    let label = text.say("hours-left-of").with("left", &left).with("included", &included);
+    let label = text
+        .say("hours-left-of")
+        .with("left", &left)
+        .with("included", &included);
     HoursLeft {
         meter: Meter::new(
             label.to_string(),
@@ -331,5 +391,6 @@ fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
 }
 
 fn day(look: &Look, at: jiff::Timestamp) -> String {
-    look.viewer.date_short(at.to_zoned(look.viewer.zone.clone()).date())
+    look.viewer
+        .date_short(at.to_zoned(look.viewer.zone.clone()).date())
 }

@@ -63,15 +63,33 @@ pub(crate) async fn moments(
     ids: &[Uuid],
 ) -> Result<Moments> {
     let now = app.clock.now();
+    if ids.is_empty() {
+        return Ok(Moments {
+            calls: HashMap::new(),
+            minute_price: None,
+            country: String::new(),
+            now,
+        });
+    }
     let calls = calls_by_id(tx, organization, ids).await?;
-    let live: Vec<&CallFacts> = calls.iter().filter(|call| call.phase != Phase::Ended).collect();
-    let customers: Vec<CustomerId> = live.iter().filter_map(|call| Some(call.customer.as_ref()?.0)).collect();
+    let live: Vec<&CallFacts> = calls
+        .iter()
+        .filter(|call| call.phase != Phase::Ended)
+        .collect();
+    let customers: Vec<CustomerId> = live
+        .iter()
+        .filter_map(|call| Some(call.customer.as_ref()?.0))
+        .collect();
     let mut cards = customers::cards(tx, organization, &customers, now).await?;
     let mut several = candidates(tx, organization, &live, now).await?;
     let running: Vec<Running> = live.iter().filter_map(|call| running(call)).collect();
     let mut estimates = rating::estimates(tx, &app.terms, organization, &running, now).await?;
     let may_see_charges = actor.administers(organization);
-    let over: Vec<Uuid> = calls.iter().filter(|call| call.phase == Phase::Ended).map(|call| call.id.uuid()).collect();
+    let over: Vec<Uuid> = calls
+        .iter()
+        .filter(|call| call.phase == Phase::Ended)
+        .map(|call| call.id.uuid())
+        .collect();
     let mut charged = match may_see_charges && !over.is_empty() {
         true => charged(tx, organization, &over).await?,
         false => HashMap::new(),
@@ -91,12 +109,20 @@ pub(crate) async fn moments(
         };
         (moment.call.id, moment)
     });
-    Ok(Moments { calls: calls.collect(), minute_price, country, now })
+    Ok(Moments {
+        calls: calls.collect(),
+        minute_price,
+        country,
+        now,
+    })
 }
 
 /// The organization's country.
 pub(crate) async fn country(tx: &mut PgConnection, organization: OrganizationId) -> Result<String> {
-    let country = sqlx::query_scalar!("select country from organizations where id = $1", organization.uuid());
+    let country = sqlx::query_scalar!(
+        "select country from organizations where id = $1",
+        organization.uuid()
+    );
     Ok(country.fetch_optional(tx).await?.unwrap_or_default())
 }
 
@@ -109,7 +135,9 @@ fn running(call: &CallFacts) -> Option<Running> {
             Direction::Outgoing => call.external.number().cloned(),
             Direction::Incoming => None,
         },
-        answered_at: call.answered_at.filter(|_| call.phase == Phase::InProgress)?,
+        answered_at: call
+            .answered_at
+            .filter(|_| call.phase == Phase::InProgress)?,
     })
 }
 
@@ -162,7 +190,9 @@ async fn candidates(
         .zip(matches)
         .filter(|(_, matches)| !matches.is_empty())
         .map(|((call, _), matches)| {
-            let summaries = matches.iter().filter_map(|one| summaries.get(&one.customer).cloned());
+            let summaries = matches
+                .iter()
+                .filter_map(|one| summaries.get(&one.customer).cloned());
             (call, summaries.collect())
         })
         .collect())

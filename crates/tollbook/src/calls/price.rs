@@ -69,12 +69,16 @@ pub(crate) fn price(
 ) -> Price {
     let amount = |plain: &str, currency| Price::Amount(Amount::price(text, plain, currency));
     match (call.phase, charged, estimate) {
-        (Phase::Ended, Some(charged), _) if !charged.is_zero => amount(&charged.plain, charged.currency),
+        (Phase::Ended, Some(charged), _) if !charged.is_zero => {
+            amount(&charged.plain, charged.currency)
+        }
         (Phase::Ended, Some(charged), _) if charged.is_covered => Price::Included,
         (Phase::Ended, Some(_), _) => Price::Free,
         (Phase::Ended, None, _) if call.billable_seconds == 0 => Price::Free,
         (Phase::InProgress, _, Some(Estimate::Included)) => Price::Included,
-        (Phase::InProgress, _, Some(Estimate::Amount { plain, currency })) => amount(plain, *currency),
+        (Phase::InProgress, _, Some(Estimate::Amount { plain, currency })) => {
+            amount(plain, *currency)
+        }
         (Phase::Ended | Phase::InProgress | Phase::Ringing | Phase::Queued, _, _) => Price::Pending,
     }
 }

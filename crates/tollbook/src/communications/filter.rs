@@ -83,7 +83,15 @@ pub(crate) async fn people(
     if words.is_empty() {
         return Ok(None);
     }
-    let found = search::find(tx, organization, search::Kind::Customer, &words, None, CUSTOMERS_MAX).await?;
+    let found = search::find(
+        tx,
+        organization,
+        search::Kind::Customer,
+        &words,
+        None,
+        CUSTOMERS_MAX,
+    )
+    .await?;
     let mut customers: Vec<Uuid> = found.into_iter().map(|found| found.id).collect();
     customers.sort_unstable();
     customers.dedup();

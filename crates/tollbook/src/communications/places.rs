@@ -14,7 +14,9 @@ use super::filter::{Filter, Kind, People};
 use crate::error::{Error, Result};
 
 /// A place in the list: newest first, and by id among those of the same instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct Place {
     pub(crate) at: Timestamp,
     pub(crate) id: Uuid,
@@ -47,7 +49,15 @@ pub(crate) async fn places(
             (Kind::Voicemail, None) => voicemails(tx, organization, &bounds).await?,
             (Kind::Voicemail, Some(user)) => voicemails_of(tx, organization, user, &bounds).await?,
         };
-        found.extend(rows.into_iter().map(|row| (Place { at: row.at.to_jiff(), id: row.id }, kind)));
+        found.extend(rows.into_iter().map(|row| {
+            (
+                Place {
+                    at: row.at.to_jiff(),
+                    id: row.id,
+                },
+                kind,
+            )
+        }));
     }
     found.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -84,9 +94,13 @@ struct Bounds {
 impl Bounds {
     fn new(filter: &Filter, after: Option<Place>, limit: i64) -> Result<Self> {
         // Long before the first call, and long after the last, within what the database can write.
-        let far = |second| Timestamp::from_second(second).map_err(|e| Error::Internal(e.to_string()));
+        let far =
+            |second| Timestamp::from_second(second).map_err(|e| Error::Internal(e.to_string()));
         let (past, future) = (far(-62_135_596_800)?, far(253_370_764_800)?);
-        let to = Place { at: filter.to.unwrap_or(future), id: Uuid::nil() };
+        let to = Place {
+            at: filter.to.unwrap_or(future),
+            id: Uuid::nil(),
+        };
         let before = after.map_or(to, |after| after.min(to));
         let names = |names: Vec<&'static str>| names.into_iter().map(str::to_owned).collect();
         Ok(Self {
@@ -96,8 +110,14 @@ impl Bounds {
             limit,
             direction: filter.direction.map(|direction| direction.as_str()),
             phase: filter.phase.map(|phase| phase.as_str()),
-            outcomes: filter.outcomes.as_ref().map(|all| names(all.iter().map(|one| one.as_str()).collect())),
-            statuses: filter.statuses.as_ref().map(|all| names(all.iter().map(|one| one.as_str()).collect())),
+            outcomes: filter
+                .outcomes
+                .as_ref()
+                .map(|all| names(all.iter().map(|one| one.as_str()).collect())),
+            statuses: filter
+                .statuses
+                .as_ref()
+                .map(|all| names(all.iter().map(|one| one.as_str()).collect())),
             number: filter.number.map(Uuid::from),
             customer: filter.customer.map(Uuid::from),
             people: filter.people.clone(),
@@ -105,11 +125,18 @@ impl Bounds {
     }
 
     fn people(&self) -> (bool, People) {
-        (self.people.is_some(), self.people.clone().unwrap_or_default())
+        (
+            self.people.is_some(),
+            self.people.clone().unwrap_or_default(),
+        )
     }
 }
 
-async fn calls(tx: &mut PgConnection, organization: OrganizationId, b: &Bounds) -> Result<Vec<Row>> {
+async fn calls(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(
@@ -130,7 +157,12 @@ async fn calls(tx: &mut PgConnection, organization: OrganizationId, b: &Bounds) 
     .await?)
 }
 
-async fn calls_of(tx: &mut PgConnection, organization: OrganizationId, user: UserId, b: &Bounds) -> Result<Vec<Row>> {
+async fn calls_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    user: UserId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(
@@ -152,7 +184,11 @@ async fn calls_of(tx: &mut PgConnection, organization: OrganizationId, user: Use
     .await?)
 }
 
-async fn messages(tx: &mut PgConnection, organization: OrganizationId, b: &Bounds) -> Result<Vec<Row>> {
+async fn messages(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(
@@ -172,7 +208,12 @@ async fn messages(tx: &mut PgConnection, organization: OrganizationId, b: &Bound
     .await?)
 }
 
-async fn messages_of(tx: &mut PgConnection, organization: OrganizationId, user: UserId, b: &Bounds) -> Result<Vec<Row>> {
+async fn messages_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    user: UserId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(
@@ -193,7 +234,11 @@ async fn messages_of(tx: &mut PgConnection, organization: OrganizationId, user: 
     .await?)
 }
 
-async fn voicemails(tx: &mut PgConnection, organization: OrganizationId, b: &Bounds) -> Result<Vec<Row>> {
+async fn voicemails(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(
@@ -213,7 +258,12 @@ async fn voicemails(tx: &mut PgConnection, organization: OrganizationId, b: &Bou
     .await?)
 }
 
-async fn voicemails_of(tx: &mut PgConnection, organization: OrganizationId, user: UserId, b: &Bounds) -> Result<Vec<Row>> {
+async fn voicemails_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    user: UserId,
+    b: &Bounds,
+) -> Result<Vec<Row>> {
     let (is_search, people) = b.people();
     let [(from, past), (from_too, past_too)] = people.numbers;
     Ok(sqlx::query_as!(

@@ -30,6 +30,13 @@ impl Sharing {
 pub(crate) enum Form {
     /// Documents, for programs.
     Json,
+    /// Elements of a page.
+    Page {
+        /// The language's tag.
+        language: &'static str,
+        /// The zone's name.
+        zone: String,
+    },
 }
 
 /// Viewers who see the same thing in the same form.

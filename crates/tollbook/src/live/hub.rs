@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use super::audience::{Audience, Sharing, Ticket};
+use super::audience::{Audience, Form, Sharing, Ticket};
 use super::mark::Mark;
+use tollbook_core::ids::OrganizationId;
 
 /// Batches that may wait for a slow viewer; one more, and they are disconnected and resume by themselves.
 pub(super) const BACKLOG_MAX: usize = 256;
@@ -20,6 +21,9 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// There may be something new.
     pub(super) news: Notify,
+    /// Organizations in which something happened since the figures were refreshed.
+    restless: Mutex<HashSet<OrganizationId>>,
+    stir: Notify,
     pub(super) replays: Semaphore,
 }
 
@@ -52,6 +56,8 @@ impl Default for Hub {
         Self {
             state: Mutex::default(),
             news: Notify::new(),
+            restless: Mutex::default(),
+            stir: Notify::new(),
             replays: Semaphore::new(REPLAYS_MAX),
         }
     }
@@ -121,10 +127,11 @@ impl Hub {
         state.tidy();
     }
 
-    /// Hands the same to everybody.
-    pub(super) fn hand_to_all(&self, bytes: &Bytes) {
+    /// Hands the same to everybody who takes the same form.
+    pub(super) fn hand_to_all(&self, bytes: impl Fn(&Form) -> Bytes) {
         let mut state = self.state();
-        for viewers in state.audiences.values_mut() {
+        for (audience, viewers) in &mut state.audiences {
+            let bytes = bytes(&audience.form);
             viewers.retain(|_, viewer| viewer.sender.try_send(bytes.clone()).is_ok());
         }
         state.tidy();
@@ -160,6 +167,20 @@ impl Hub {
                     .map(|(id, viewer)| (audience.clone(), *id, viewer.ticket.clone()))
             })
             .collect()
+    }
+
+    /// Something happened in these organizations.
+    pub(super) fn stir(&self, organizations: impl IntoIterator<Item = OrganizationId>) {
+        let mut restless = self.restless.lock().unwrap_or_else(PoisonError::into_inner);
+        restless.extend(organizations);
+        self.stir.notify_one();
+    }
+
+    /// Waits until something happens, and tells in which organizations it did.
+    pub(super) async fn stirred(&self) -> HashSet<OrganizationId> {
+        self.stir.notified().await;
+        let mut restless = self.restless.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *restless)
     }
 
     /// Open streams of this node.

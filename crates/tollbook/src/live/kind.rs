@@ -67,13 +67,14 @@ impl LiveKind {
         }
     }
 
-    /// Whether the subject is a message or a voicemail.
-    pub(super) const fn is_message(self) -> bool {
+    /// Whether the subject is a message.
+    pub(super) const fn is_text(self) -> bool {
         match self {
-            Self::MessageReceived | Self::MessageUpdated | Self::VoicemailReceived => true,
+            Self::MessageReceived | Self::MessageUpdated => true,
             Self::CallRinging
             | Self::CallUpdated
             | Self::CallCompleted
+            | Self::VoicemailReceived
             | Self::UsageThreshold
             | Self::InvoiceUpdated
             | Self::SyncProgress => false,

@@ -10,7 +10,8 @@
 //! | event | data |
 //! |---|---|
 //! | `put` | an element with an id: it replaces the one with the same id, or goes on top of the list `data-list` |
-//! | `gone` | the id of an element that the viewer sees no more |
+//! | `drop` | the id of an element that the viewer sees no more |
+//! | `beat` | the server's clock in milliseconds since 1970, every 15 s |
 //! | `resync` | nothing: too much has happened, the page is to be fetched again |
 //!
 //! A program's stream has the kinds of [`LiveKind`], `call.gone` and `resync`, with documents.
@@ -19,6 +20,7 @@ mod audience;
 mod hub;
 mod kind;
 mod mark;
+mod refresh;
 mod run;
 mod scene;
 mod store;

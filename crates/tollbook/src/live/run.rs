@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
-use super::audience::{Audience, Sharing};
+use super::audience::{Audience, Form, Sharing};
 use super::scene;
 use super::store::{self, Event, News, Sight};
-use super::tickets;
+use super::{refresh, tickets};
 use crate::app::App;
 use crate::db::{Connection, Listener, Notifier};
 use crate::error::Result;
@@ -39,6 +39,7 @@ pub(crate) fn start(
     tasks.spawn(tell(app.clone(), connection.clone(), stop.clone()));
     tasks.spawn(hear(app.clone(), connection.clone(), stop.clone()));
     tasks.spawn(serve(app.clone(), stop.clone()));
+    tasks.spawn(refresh::run(app.clone(), stop.clone()));
 }
 
 /// Tells the other nodes once for all that was committed meanwhile.
@@ -116,9 +117,18 @@ async fn serve(app: App, stop: CancellationToken) {
 
 /// Every stream hears how far it is, so that a quiet one can be resumed too.
 fn beat(app: &App) {
-    if let Some(mark) = app.live.position() {
-        app.live.hand_to_all(&Frames::default().finish(mark));
-    }
+    let Some(mark) = app.live.position() else {
+        return;
+    };
+    let now = app.clock.now().as_millisecond().to_string();
+    app.live.hand_to_all(|form| {
+        let mut frames = Frames::default();
+        match form {
+            Form::Json => {}
+            Form::Page { .. } => frames.event("beat", &now),
+        }
+        frames.finish(mark)
+    });
 }
 
 /// Reads what is new and hands it out.
@@ -166,6 +176,7 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
         })
         .await;
     app.live.move_to(mark, above);
+    app.live.stir(concerned);
     Ok(())
 }
 

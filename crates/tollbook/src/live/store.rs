@@ -52,18 +52,25 @@ pub(crate) async fn publish(
     Ok(())
 }
 
-/// Forgets events that nobody can ask for any more; returns how many. The scheduler calls it.
-pub(crate) async fn prune(app: &App) -> Result<u64> {
-    let mut tx = app.db.begin(&Actor::system()).await?;
-    // Ten minutes longer than a stream can be resumed: a transaction may be old when it commits.
-    let gone = sqlx::query!(
-        "delete from live_events -- all organizations: every event has the same short life
-         where created_at < clock_timestamp() - interval '70 minutes'"
-    )
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(gone.rows_affected())
+/// Forgets events that nobody can ask for any more, in transactions of at most `chunk` rows. The scheduler calls it.
+pub(crate) async fn prune(app: &App, chunk: i64) -> Result<()> {
+    loop {
+        let mut tx = app.db.begin(&Actor::system()).await?;
+        // Ten minutes longer than a stream can be resumed: a transaction may be old when it commits.
+        let gone = sqlx::query!(
+            "delete from live_events where (organization_id, id) in (
+                 select organization_id, id from live_events -- all organizations: every event has the same short life
+                 where created_at < clock_timestamp() - interval '70 minutes'
+                 order by created_at limit $1)",
+            chunk,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        if i64::try_from(gone.rows_affected()).unwrap_or(0) < chunk {
+            return Ok(());
+        }
+    }
 }
 
 /// The present mark.

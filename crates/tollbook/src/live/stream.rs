@@ -7,9 +7,10 @@ use futures_util::{Stream, stream};
 use rand::Rng as _;
 use tollbook_core::actor::Actor;
 
-use super::audience::{Audience, Ticket};
+use super::audience::{Audience, Form, Ticket};
 use super::hub::{Hub, Seat};
 use super::mark::Mark;
+use super::store::Event;
 use super::{run, scene, store, tickets};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ use crate::http::sse::Frames;
 
 /// Events of one step of a replay.
 const REPLAY_STEP: i64 = 500;
+/// A page that missed more than this is fetched again instead.
+const PAGE_REPLAY_MAX: usize = 100;
 
 /// Opens a stream that goes on after `after`; without it, from now on.
 ///
@@ -143,6 +146,12 @@ impl Viewer {
             None => std::collections::HashMap::new(),
         };
         drop(tx);
+        if matches!(self.guard.audience.form, Form::Page { .. })
+            && subjects(&events) > PAGE_REPLAY_MAX
+        {
+            self.stage = Stage::Resync;
+            return Ok(Bytes::new());
+        }
         let is_last = i64::try_from(events.len()).unwrap_or(i64::MAX) < REPLAY_STEP;
         let last = events.last().map_or(place, |event| (event.xid, event.id));
         self.stage = if is_last {
@@ -166,4 +175,9 @@ impl Viewer {
             .next()
             .map_or_else(Bytes::new, |(_, bytes)| bytes))
     }
+}
+
+fn subjects(events: &[Event]) -> usize {
+    let subjects: std::collections::HashSet<_> = events.iter().map(|event| event.subject).collect();
+    subjects.len()
 }

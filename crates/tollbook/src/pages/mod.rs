@@ -174,6 +174,8 @@ pub(crate) enum Price {
     Pending,
     /// Costs nothing: not answered, or not billable.
     Free,
+    /// Not for the viewer to know.
+    Hidden,
 }
 
 /// A note on a customer.

@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 use tollbook_core::phone::{E164, Party};
 
 /// A number to show. The script puts `data-e164` on the clipboard when the number is copied.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
 #[template(
     ext = "html",
     source = r#"<bdi class="phone" data-e164="{{ e164 }}" title="{{ e164 }}">{{ shown }}</bdi>"#

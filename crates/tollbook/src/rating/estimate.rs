@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::calls::Direction;
-use tollbook_core::ids::{AccountId, CallId, CustomerId, OrganizationId, PlanVersionId, UsageEventId};
+use tollbook_core::ids::{
+    AccountId, CallId, CustomerId, OrganizationId, PlanVersionId, UsageEventId,
+};
 use tollbook_core::metering::BuiltInMeter;
 use tollbook_core::money::{Currency, Fraction, Overflow, Quantity};
 use tollbook_core::phone::E164;
@@ -39,10 +41,7 @@ pub(crate) enum Estimate {
     /// All of it was covered by included time.
     Included,
     /// In major units, as a plain decimal. What concurrent calls use of the same allowance is not taken into account.
-    Amount {
-        plain: String,
-        currency: Currency,
-    },
+    Amount { plain: String, currency: Currency },
 }
 
 /// What these calls have cost at `now`; those that nobody pays for yet, or whose terms have no price, are missing.
@@ -63,7 +62,11 @@ pub(crate) async fn estimates(
         .map(|standing| (organization, standing.account))
         .collect();
     let mut grants = load::grants(tx, &keys, now).await?;
-    let since = standings.values().map(|it| it.period_start).min().unwrap_or(now);
+    let since = standings
+        .values()
+        .map(|it| it.period_start)
+        .min()
+        .unwrap_or(now);
     let mut tiers = load::tiers(tx, &keys, since).await?;
     let mut states: HashMap<CustomerId, State> = HashMap::new();
     for (customer, standing) in &standings {
@@ -76,7 +79,8 @@ pub(crate) async fn estimates(
     }
     let mut found = HashMap::new();
     for call in running {
-        if let (Some(standing), Some(state)) = (standings.get(&call.customer), states.get(&call.customer))
+        if let (Some(standing), Some(state)) =
+            (standings.get(&call.customer), states.get(&call.customer))
             && let Some(estimate) = estimate(call, &standing.terms, state, now)
         {
             found.insert(call.call, estimate);
@@ -159,7 +163,12 @@ async fn standings(
             Some(at) => at.to_jiff(),
             None => month_start(&row.zone, now)?,
         };
-        keyed.push((CustomerId::from(row.customer_id), AccountId::from(row.account_id), key, period_start));
+        keyed.push((
+            CustomerId::from(row.customer_id),
+            AccountId::from(row.account_id),
+            key,
+            period_start,
+        ));
     }
     let keys: Vec<TermsKey> = keyed.iter().map(|(_, _, key, _)| key.clone()).collect();
     let terms = cache.get(tx, &keys).await?;
@@ -167,14 +176,22 @@ async fn standings(
         .into_iter()
         .filter_map(|(customer, account, key, period_start)| {
             let terms = Arc::clone(terms.get(&key)?);
-            Some((customer, Standing { account, terms, period_start }))
+            Some((
+                customer,
+                Standing {
+                    account,
+                    terms,
+                    period_start,
+                },
+            ))
         })
         .collect())
 }
 
 /// Pay-per-call usage is totalled by calendar month.
 fn month_start(zone: &str, now: Timestamp) -> Result<Timestamp> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the month cannot be told: {e}"));
+    let wrong =
+        |e: &dyn std::fmt::Display| Error::Internal(format!("the month cannot be told: {e}"));
     let zone: Zone = zone.parse().map_err(|e| wrong(&e))?;
     Ok(zone.month(now).map_err(|e| wrong(&e))?.start())
 }

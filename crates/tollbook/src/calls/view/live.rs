@@ -256,7 +256,29 @@ pub(crate) struct TalkingCall {
 
 impl HtmlSafe for TalkingCall {}
 
+/// What a call has cost so far (`id="cost-…"`), replaced alone while the call goes on.
+#[derive(Clone, Debug, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% import "pages/parts.html" as parts %}<dd id="cost-{{ id }}">{{ parts::price(text, cost) }}</dd>"#
+)]
+pub(crate) struct CostCell {
+    pub(crate) text: Text,
+    pub(crate) id: String,
+    pub(crate) cost: Price,
+}
+
+impl HtmlSafe for CostCell {}
+
 impl TalkingCall {
+    fn cost_cell(&self) -> CostCell {
+        CostCell {
+            text: self.text,
+            id: self.id.clone(),
+            cost: self.cost.clone(),
+        }
+    }
+
     /// What is left now; the script goes on from there.
     fn left_shown(&self) -> String {
         let left = self.left_at_answer_seconds.unwrap_or(0);
