@@ -2,7 +2,8 @@
 // event on; when it closes, the next tab takes over after the last event it has seen. Each event carries elements
 // with ids: one that is on the page is replaced, one that names a list of the page is moved or added there.
 //
-// Events: `put` (elements), `drop` (an id), `beat` (the server's clock, every 15 s), `resync` (read the page again).
+// Events: `put` (elements), `gone` (an id), `resync` (read the page again), and `beat` (the server's clock in
+// milliseconds, every 15 s). A stream that has been beating and falls silent is opened anew.
 
 import { elements, replace, signIn, toast } from './dom.js';
 import { swap } from './swap.js';
@@ -44,6 +45,7 @@ function start(stream) {
 function read(stream, share) {
   let wait = 500;
   let heard = Date.now();
+  let beats = false;
   let source = null;
   const link = state => share({ type: 'link', data: navigator.onLine ? state : 'offline' });
   const open = () => {
@@ -60,9 +62,10 @@ function read(stream, share) {
       // The browser tries again by itself unless the answer was an error.
       if (source.readyState === EventSource.CLOSED) again();
     };
-    for (const type of ['put', 'drop', 'beat', 'resync']) {
+    for (const type of ['put', 'gone', 'beat', 'resync']) {
       source.addEventListener(type, event => {
         heard = Date.now();
+        beats ||= type === 'beat';
         share({ type, data: event.data, id: event.lastEventId });
       });
     }
@@ -73,7 +76,7 @@ function read(stream, share) {
     wait = Math.min(wait * 2, WAIT_MAX_MS);
   };
   setInterval(() => {
-    if (Date.now() - heard < SILENCE_MAX_MS || source.readyState === EventSource.CLOSED) return;
+    if (!beats || Date.now() - heard < SILENCE_MAX_MS || source.readyState === EventSource.CLOSED) return;
     link('reconnecting');
     again();
   }, 5_000);
@@ -101,13 +104,13 @@ async function refused(stream) {
 function take({ type, data, id }) {
   if (type === 'at') {
     // The page is older than what the other tabs have seen, and this tab heard nothing of what was between.
-    if (Number(id) > Number(page.dataset.last || id)) resync();
+    if (Number.parseInt(id, 10) > Number.parseInt(page.dataset.last || id, 10)) resync();
     page.dataset.last = id;
     return;
   }
   if (id) page.dataset.last = id;
   if (type === 'put') elements(data).forEach(place);
-  if (type === 'drop') document.getElementById(data)?.remove();
+  if (type === 'gone') document.getElementById(data)?.remove();
   if (type === 'beat' && Number(data)) page.dataset.offset = String(Number(data) - Date.now());
   if (type === 'resync') resync();
   if (type === 'link') show(data);

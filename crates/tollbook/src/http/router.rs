@@ -76,7 +76,11 @@ fn webhook_routes() -> Vec<Route> {
     use crate::inbox::api;
     vec![
         post("/webhooks/openphone", Webhook, api::openphone_platform),
-        post("/webhooks/openphone/{integrationId}", Webhook, api::openphone),
+        post(
+            "/webhooks/openphone/{integrationId}",
+            Webhook,
+            api::openphone,
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod card;
+pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod live;
 
