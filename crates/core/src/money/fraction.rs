@@ -95,6 +95,9 @@ impl Fraction {
 
     /// The sum.
     pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_zero() {
+            return Ok(other);
+        }
         if self.denominator == other.denominator {
             let numerator = self
                 .numerator

@@ -69,135 +69,170 @@ pub enum InvalidDeck {
 }
 
 /// A price deck made ready for looking up numbers.
+///
+/// Prefixes are sorted as numbers padded to fifteen digits, each with a link to the longest shorter prefix that it
+/// begins with. The prefixes of a number are then its predecessor in that order and what it links to, so a lookup is
+/// one binary search in a small array and a few steps.
 #[derive(Clone, Default)]
 pub struct Deck {
     entries: Vec<DeckEntry>,
-    /// A tree by digits; the root is node 0.
-    nodes: Vec<Node>,
+    /// Padded prefixes in ascending order.
+    padded: Vec<u64>,
+    /// For each of them in the same order.
+    prefixes: Vec<Prefix>,
 }
 
-#[derive(Clone, Default)]
-struct Node {
-    /// The node of each next digit; 0 is none, since the root follows nothing.
-    next: [u32; 10],
-    /// Entries whose prefix ends here.
-    entries: Vec<u32>,
+#[derive(Clone, Copy)]
+struct Prefix {
+    /// Numbers that begin with it are this many, padded.
+    width: u64,
+    /// The longest shorter prefix that this one begins with.
+    parent: Option<u32>,
+    /// The first of its entries, which follow each other.
+    first: u32,
+    /// How many entries it has.
+    count: u32,
 }
 
 impl Deck {
     /// Builds the deck; the error names the line that is wrong.
     pub fn new(entries: Vec<DeckEntry>) -> Result<Self, InvalidDeck> {
-        let mut deck = Self {
-            entries: Vec::with_capacity(entries.len()),
-            nodes: vec![Node::default()],
-        };
-        for (index, entry) in entries.into_iter().enumerate() {
-            deck.insert(entry, index.saturating_add(1))?;
+        let mut lines = Vec::with_capacity(entries.len());
+        for (entry, line) in entries.into_iter().zip(1_usize..) {
+            lines.push((check(&entry, line)?, line, entry));
+        }
+        // Shorter before longer where the padded numbers are the same, so that a parent comes before its children.
+        lines.sort_by_key(|((padded, width), line, _)| (*padded, std::cmp::Reverse(*width), *line));
+        let mut deck = Self::default();
+        let mut open: Vec<u32> = Vec::new();
+        for ((padded, width), line, entry) in lines {
+            let index = u32::try_from(deck.entries.len()).unwrap_or(u32::MAX);
+            let is_same = deck.padded.last() == Some(&padded)
+                && deck.prefixes.last().is_some_and(|last| last.width == width);
+            if is_same {
+                if deck
+                    .last_entries()
+                    .iter()
+                    .any(|other| overlap(other, &entry))
+                {
+                    return Err(InvalidDeck::Twice {
+                        line,
+                        prefix: entry.prefix,
+                    });
+                }
+                if let Some(last) = deck.prefixes.last_mut() {
+                    last.count = last.count.saturating_add(1);
+                }
+            } else {
+                while open
+                    .last()
+                    .is_some_and(|open| !deck.contains(*open, padded))
+                {
+                    open.pop();
+                }
+                let own = u32::try_from(deck.prefixes.len()).unwrap_or(u32::MAX);
+                deck.prefixes.push(Prefix {
+                    width,
+                    parent: open.last().copied(),
+                    first: index,
+                    count: 1,
+                });
+                deck.padded.push(padded);
+                open.push(own);
+            }
+            deck.entries.push(entry);
         }
         Ok(deck)
     }
 
-    fn insert(&mut self, entry: DeckEntry, line: usize) -> Result<(), InvalidDeck> {
-        let prefix = || entry.prefix.chars().take(40).collect::<String>();
-        let digits: Vec<usize> = entry.prefix.bytes().filter_map(digit).collect();
-        if digits.is_empty() || digits.len() > 15 || digits.len() != entry.prefix.len() {
-            return Err(InvalidDeck::Prefix {
-                line,
-                prefix: prefix(),
-            });
-        }
-        if entry.price.is_negative() || entry.connection_fee.is_some_and(Price::is_negative) {
-            return Err(InvalidDeck::Price { line });
-        }
-        if let (Some(start), Some(end)) = (entry.starts_at, entry.ends_at)
-            && start >= end
-        {
-            return Err(InvalidDeck::Dates { line });
-        }
-        let node = digits
-            .into_iter()
-            .fold(0, |node, digit| self.step_or_grow(node, digit));
-        let own = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        if self.at_node(node).any(|other| overlap(other, &entry)) {
-            return Err(InvalidDeck::Twice {
-                line,
-                prefix: prefix(),
-            });
-        }
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.entries.push(own);
-        }
-        self.entries.push(entry);
-        Ok(())
+    /// Whether a padded number begins with a prefix.
+    fn contains(&self, prefix: u32, number: u64) -> bool {
+        let index = usize::try_from(prefix).unwrap_or(usize::MAX);
+        let (Some(start), Some(prefix)) = (self.padded.get(index), self.prefixes.get(index)) else {
+            return false;
+        };
+        number
+            .checked_sub(*start)
+            .is_some_and(|offset| offset < prefix.width)
     }
 
-    fn step_or_grow(&mut self, node: usize, digit: usize) -> usize {
-        if let Some(next) = self.step(node, digit) {
-            return next;
-        }
-        let new = self.nodes.len();
-        self.nodes.push(Node::default());
-        if let Some(slot) = self
-            .nodes
-            .get_mut(node)
-            .and_then(|node| node.next.get_mut(digit))
-        {
-            *slot = u32::try_from(new).unwrap_or_default();
-        }
-        new
+    fn last_entries(&self) -> &[DeckEntry] {
+        self.prefixes
+            .last()
+            .map_or(&[][..], |last| self.entries_of(last))
     }
 
-    fn step(&self, node: usize, digit: usize) -> Option<usize> {
-        let next = *self.nodes.get(node)?.next.get(digit)?;
-        if next == 0 {
-            None
-        } else {
-            usize::try_from(next).ok()
-        }
-    }
-
-    fn at_node(&self, node: usize) -> impl Iterator<Item = &DeckEntry> {
-        let ids = self.nodes.get(node).map_or(&[][..], |node| &node.entries);
-        ids.iter().filter_map(|id| {
-            usize::try_from(*id)
-                .ok()
-                .and_then(|id| self.entries.get(id))
-        })
+    fn entries_of(&self, prefix: &Prefix) -> &[DeckEntry] {
+        let first = usize::try_from(prefix.first).unwrap_or(usize::MAX);
+        let count = usize::try_from(prefix.count).unwrap_or_default();
+        self.entries
+            .get(first..first.saturating_add(count))
+            .unwrap_or_default()
     }
 
     /// The entry with the longest prefix of the number among those in force at `at`.
     pub fn find(&self, number: &E164, at: Timestamp) -> Option<&DeckEntry> {
-        let mut best = None;
-        let mut node = 0;
-        for digit in number.digits().bytes().filter_map(digit) {
-            let Some(next) = self.step(node, digit) else {
-                break;
-            };
-            node = next;
-            best = self
-                .at_node(node)
-                .find(|entry| in_force(entry, at))
-                .or(best);
+        let (padded, _) = pad(number.digits())?;
+        let mut next = self
+            .padded
+            .partition_point(|start| *start <= padded)
+            .checked_sub(1);
+        while let Some(index) = next {
+            let prefix = self.prefixes.get(index)?;
+            let found = self.contains(u32::try_from(index).ok()?, padded);
+            if let Some(entry) = self
+                .entries_of(prefix)
+                .iter()
+                .find(|entry| found && in_force(entry, at))
+            {
+                return Some(entry);
+            }
+            next = prefix
+                .parent
+                .and_then(|parent| usize::try_from(parent).ok());
         }
-        best
+        None
     }
 
-    /// The entries in the order given.
+    /// The entries, in order of their prefixes.
     pub fn entries(&self) -> &[DeckEntry] {
         &self.entries
     }
 }
 
-/// Without the tree, which says nothing more.
+/// Without the index, which says nothing more.
 impl fmt::Debug for Deck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Deck({} entries)", self.entries.len())
     }
 }
 
-fn digit(byte: u8) -> Option<usize> {
-    byte.is_ascii_digit()
-        .then(|| usize::from(byte.saturating_sub(b'0')))
+/// The padded prefix of a sensible entry, and how many padded numbers begin with it.
+fn check(entry: &DeckEntry, line: usize) -> Result<(u64, u64), InvalidDeck> {
+    let prefix = || entry.prefix.chars().take(40).collect::<String>();
+    let padded = pad(&entry.prefix).ok_or_else(|| InvalidDeck::Prefix {
+        line,
+        prefix: prefix(),
+    })?;
+    if entry.price.is_negative() || entry.connection_fee.is_some_and(Price::is_negative) {
+        return Err(InvalidDeck::Price { line });
+    }
+    if let (Some(start), Some(end)) = (entry.starts_at, entry.ends_at)
+        && start >= end
+    {
+        return Err(InvalidDeck::Dates { line });
+    }
+    Ok(padded)
+}
+
+/// One to fifteen digits as a number of fifteen, and how many such numbers begin with them.
+fn pad(digits: &str) -> Option<(u64, u64)> {
+    let missing = u32::try_from(15_usize.checked_sub(digits.len())?).ok()?;
+    let width = 10_u64.checked_pow(missing)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse::<u64>().ok()?.checked_mul(width)?, width))
 }
 
 fn in_force(entry: &DeckEntry, at: Timestamp) -> bool {
@@ -260,6 +295,19 @@ mod tests {
         assert_eq!(price(&deck, "+12135550123", at).as_deref(), Some("0.01"));
         assert_eq!(price(&deck, "+442072193000", at).as_deref(), Some("0.03"));
         assert_eq!(price(&deck, "+4930123456", at), None);
+        // A prefix whose padded number is the same as a shorter one's.
+        let deck = Deck::new(vec![
+            entry("100", "0.03"),
+            entry("1", "0.01"),
+            entry("10", "0.02"),
+        ])
+        .unwrap();
+        let seen = ["+1001234567", "+1012345678", "+1112345678", "+2112345678"]
+            .map(|number| price(&deck, number, at));
+        assert_eq!(
+            seen,
+            [Some("0.03"), Some("0.02"), Some("0.01"), None].map(|text| text.map(str::to_owned))
+        );
     }
 
     #[test]

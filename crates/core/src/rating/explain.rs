@@ -221,3 +221,126 @@ fn fee_text(fee: FixedFee) -> &'static str {
         FixedFee::Maximum => "maximum charge",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::{GrantId, UsageEventId};
+    use crate::plans::Offer;
+    use crate::rating::{Grant, State, Surroundings, Terms, Usage, rate};
+
+    const PLAN: &str = r#"{"currency":"USD",
+        "calendar":{"zone":"America/New_York","otherwise":"night","rules":[{"band":"day","days":["mon"],"from":"09:00","to":"17:00"}]},
+        "prices":[{"key":"calls","meter":"CALL_DURATION_SECONDS","increment":"60/60","freeSeconds":10,"connectionFee":"0.25","minimumCharge":"9",
+            "rate":{"graduated":{"per":60,"tiers":[{"upTo":60,"price":"1.2"},{"price":"0.9"}]}},
+            "bands":[{"band":"night","rate":{"per_unit":{"price":"3","per":60}},"drawsOnAllowance":false}]}],
+        "allowances":[{"key":"hours","meters":["CALL_DURATION_SECONDS"],"quantity":30}]}"#;
+
+    fn explained(seconds: u32) -> String {
+        let terms = Terms::new(
+            &Offer::read(PLAN.as_bytes()).unwrap().document,
+            &Surroundings::default(),
+        )
+        .unwrap();
+        // 22:00Z on Monday 2026-01-05 is 17:00 in New York.
+        let at = "2026-01-05T21:57:00Z".parse().unwrap();
+        let mut state = State::new(at);
+        state.grants.push(Grant {
+            id: GrantId::new(Uuid::nil()),
+            allowance_key: "hours".parse().unwrap(),
+            granted: Quantity::from_units(30),
+            used: Quantity::ZERO,
+            forfeited: Quantity::ZERO,
+            starts_at: at,
+            expires_at: "2026-02-01T00:00:00Z".parse().unwrap(),
+        });
+        let usage = Usage {
+            id: UsageEventId::new(Uuid::nil()),
+            meter: "CALL_DURATION_SECONDS".parse().unwrap(),
+            quantity: Quantity::from_units(seconds),
+            occurred_at: at,
+            is_time: true,
+            direction: None,
+            destination: None,
+            provider_cost: ProviderCost::Pending,
+        };
+        let rated = rate(&usage, &terms, &state).unwrap();
+        let parts = rated.parts.iter().map(|part| {
+            format!(
+                "{}:\n{}\n",
+                part.kind,
+                part.trace.explain(Currency::USD, "s")
+            )
+        });
+        parts.collect()
+    }
+
+    #[test]
+    fn every_cent_is_explained() {
+        insta::assert_snapshot!(explained(200), @r"
+        allowance:
+        200 s used, 10 s free, billed as 240 s in steps of 60/60; this part from second 0
+        band `day` from 2026-01-05T21:57:10Z (America/New_York), split at the second where a band ends
+        covered by the allowance, which had 30 s left
+        = 0 USD
+        overage:
+        200 s used, 10 s free, billed as 240 s in steps of 60/60; this part from second 30
+        band `day` from 2026-01-05T21:57:40Z (America/New_York), split at the second where a band ends
+        the period's total goes from 0 to 140 s
+        + 60 s × 1.2 USD ÷ 60 s (tier 1)
+        + 80 s × 0.9 USD ÷ 60 s (tier 2)
+        = 2.4 USD
+        usage:
+        200 s used, 10 s free, billed as 240 s in steps of 60/60; this part from second 170
+        band `night` from 2026-01-05T22:00:00Z (America/New_York), split at the second where a band ends
+        + 70 s × 3 USD ÷ 60 s
+        = 3.5 USD
+        connection:
+        + 0.25 USD (connection fee)
+        = 0.25 USD
+        minimum:
+        + 9 USD (minimum charge)
+        − 6.15 USD (charged already)
+        = 2.85 USD
+        ");
+    }
+
+    #[test]
+    fn nothing_is_explained_too() {
+        insta::assert_snapshot!(explained(0), @r"
+        not_charged:
+        nothing was used (a call that is not answered costs nothing)
+        = 0 USD
+        ");
+        insta::assert_snapshot!(explained(10), @r"
+        not_charged:
+        ended within the free seconds
+        = 0 USD
+        ");
+    }
+
+    #[test]
+    fn a_trace_is_the_same_json_for_good() {
+        let trace = Trace {
+            items: vec![Item::Cost {
+                quantity: Quantity::from_units(30),
+                of: Quantity::from_units(60),
+                percent: "20".parse().unwrap(),
+            }],
+            ..Trace::new()
+        };
+        let json = r#"{"v":1,"items":[{"cost":{"quantity":"30","of":"60","percent":"20"}}]}"#;
+        assert_eq!(serde_json::to_string(&trace).unwrap(), json);
+        assert_eq!(trace.amount(ProviderCost::Pending).unwrap(), None);
+        let known = trace
+            .amount(ProviderCost::Known("0.05".parse().unwrap()))
+            .unwrap();
+        assert_eq!(known, Some(Fraction::new(3, 100).unwrap()));
+        assert_eq!(
+            trace.explain(Currency::USD, "s"),
+            "+ the provider's price × 30 ÷ 60, plus 20 %\n= the provider's price with its mark-up"
+        );
+    }
+}

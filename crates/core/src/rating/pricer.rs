@@ -1,14 +1,14 @@
 //! Pricing the pieces of one usage.
 
 use super::charge::{ChargePart, PartKind, TierDelta};
-use super::rate::{Error, Piece, destination};
+use super::rate::{Error, Measured, Piece, destination};
 use super::state::State;
 use super::terms::{PriceTerms, RateTerms, Terms};
 use super::trace::{BandTrace, DestinationTrace, FixedFee, Item, TierTrace, TimeTrace, Trace};
 use super::usage::{ProviderCost, Usage};
 use crate::money::{Fraction, Overflow, Price, Quantity};
 use crate::plans::{DurationStep, Key, Rate};
-use crate::pricing::model;
+use crate::pricing::{DeckEntry, model};
 
 /// Turns pieces into charge parts, one after another.
 pub(super) struct Pricer<'a> {
@@ -16,8 +16,7 @@ pub(super) struct Pricer<'a> {
     terms: &'a Terms,
     price: &'a PriceTerms,
     state: &'a State,
-    billed: Quantity,
-    time: Option<TimeTrace>,
+    measured: Measured<'a>,
     /// Whether what is due once per usage was charged already.
     once_charged: bool,
     parts: Vec<ChargePart>,
@@ -40,8 +39,7 @@ impl<'a> Pricer<'a> {
         terms: &'a Terms,
         price: &'a PriceTerms,
         state: &'a State,
-        billed: Quantity,
-        time: Option<TimeTrace>,
+        measured: Measured<'a>,
     ) -> Self {
         let (parts, tier_deltas) = (Vec::new(), Vec::new());
         Self {
@@ -49,8 +47,7 @@ impl<'a> Pricer<'a> {
             terms,
             price,
             state,
-            billed,
-            time,
+            measured,
             once_charged: false,
             parts,
             tier_deltas,
@@ -150,7 +147,7 @@ impl<'a> Pricer<'a> {
 
     fn time_of(&self, piece: &Piece) -> Option<TimeTrace> {
         let from_second = second_of(piece);
-        self.time.map(|time| TimeTrace {
+        self.measured.time.map(|time| TimeTrace {
             from_second,
             ..time
         })
@@ -159,7 +156,7 @@ impl<'a> Pricer<'a> {
     fn band(&self, piece: &Piece) -> Option<BandTrace> {
         let calendar = self.terms.calendar.as_ref()?;
         let band = calendar.name(piece.band?)?.clone();
-        let seconds = self.time.map_or(0, |time| {
+        let seconds = self.measured.time.map_or(0, |time| {
             i64::from(time.free_seconds) + i64::from(second_of(piece))
         });
         let starts_at = self
@@ -180,8 +177,7 @@ impl<'a> Pricer<'a> {
         match &rate.rate {
             Rate::PerUnit { price, per } => Ok(Priced::per_unit(quantity, *price, *per)),
             Rate::Deck { per, deck } => {
-                let entry = destination(self.usage, rate)?
-                    .ok_or_else(|| Error::NoDestination(deck.clone()))?;
+                let entry = self.destination(piece, rate, deck)?;
                 let destination = Some(DestinationTrace {
                     deck: deck.clone(),
                     prefix: entry.prefix.clone(),
@@ -225,15 +221,18 @@ impl<'a> Pricer<'a> {
                     ..Priced::default()
                 })
             }
-            Rate::Flat { price } => Ok(Priced {
-                items: self.once(FixedFee::Usage, *price),
-                unit_price: Some(*price),
-                ..Priced::default()
-            }),
+            Rate::Flat { price } => {
+                let items = self.once(FixedFee::Usage, *price);
+                Ok(Priced {
+                    items,
+                    unit_price: Some(*price),
+                    ..Priced::default()
+                })
+            }
             Rate::CostPlus { percent, fixed } => {
                 let mut items = vec![Item::Cost {
                     quantity,
-                    of: self.billed,
+                    of: self.measured.billed,
                     percent: *percent,
                 }];
                 items.extend(self.once(FixedFee::MarkUp, *fixed));
@@ -243,6 +242,20 @@ impl<'a> Pricer<'a> {
                 })
             }
         }
+    }
+
+    fn destination(
+        &self,
+        piece: &Piece,
+        rate: &'a RateTerms,
+        deck: &Key,
+    ) -> Result<&'a DeckEntry, Error> {
+        let entry = if piece.rate == 0 {
+            self.measured.destination
+        } else {
+            destination(self.usage, rate)?
+        };
+        entry.ok_or_else(|| Error::NoDestination(deck.clone()))
     }
 
     /// What is due once per usage, with the first piece that is charged.

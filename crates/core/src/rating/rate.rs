@@ -44,17 +44,27 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
         .rates
         .first()
         .map_or(Ok(None), |rate| destination(usage, rate))?;
-    let (billed, time) = match billed_time(usage, price, destination)? {
-        Some(time) => (Quantity::from_units(time.billed_seconds), Some(time)),
-        None => (usage.quantity, None),
-    };
+    let time = billed_time(usage, price, destination)?;
+    let billed = time.map_or(usage.quantity, |time| {
+        Quantity::from_units(time.billed_seconds)
+    });
     if billed.is_zero() {
         return Ok(not_charged(terms, key, NotChargedReason::WithinFreeSeconds));
     }
     let segments = divide(usage, billed, time.as_ref(), price, terms.calendar.as_ref())?;
     let mut drawer = Drawer::new(usage, terms, state)?;
     let pieces = cover(&segments, price, &mut drawer)?;
-    let mut pricer = Pricer::new(usage, terms, price, state, billed, time);
+    let mut pricer = Pricer::new(
+        usage,
+        terms,
+        price,
+        state,
+        Measured {
+            billed,
+            time,
+            destination,
+        },
+    );
     let pending = pricer.is_pending(&pieces);
     for piece in &pieces {
         pricer.add(piece, pending)?;
@@ -73,6 +83,17 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
         grant_draws: drawer.into_draws(),
         tier_deltas,
     })
+}
+
+/// What is known of a usage before it is divided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    /// Units to be covered or charged.
+    pub(super) billed: Quantity,
+    /// How time became them.
+    pub(super) time: Option<TimeTrace>,
+    /// The deck entry of the rate outside the price's bands.
+    pub(super) destination: Option<&'a DeckEntry>,
 }
 
 /// The deck entry of a price by destination.
