@@ -180,6 +180,35 @@ pub struct Settings {
         global = true
     )]
     pub metrics_token: Option<Masked>,
+    /// Key of the platform's own OpenPhone workspace
+    #[arg(
+        long,
+        env = "OPENPHONE_API_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        hide_short_help = true,
+        global = true
+    )]
+    pub openphone_api_key: Option<Masked>,
+    /// What that workspace signs its webhooks with
+    #[arg(
+        long,
+        env = "OPENPHONE_WEBHOOK_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        hide_short_help = true,
+        global = true
+    )]
+    pub openphone_webhook_secret: Option<Masked>,
+    /// Where OpenPhone is, if not at its own address
+    #[arg(
+        long,
+        env = "OPENPHONE_BASE_URL",
+        value_name = "URL",
+        hide_short_help = true,
+        global = true
+    )]
+    pub openphone_base_url: Option<String>,
     /// Requests per second of one user; ten times as many at once
     #[arg(
         long,
@@ -246,6 +275,8 @@ impl Settings {
             &mut self.supabase_jwt_secret,
             &mut self.supabase_service_key,
             &mut self.metrics_token,
+            &mut self.openphone_api_key,
+            &mut self.openphone_webhook_secret,
         ] {
             *masked = masked.take().filter(|it| !it.expose().is_empty());
         }
@@ -254,6 +285,7 @@ impl Settings {
             &mut self.db_username,
             &mut self.db_database,
             &mut self.server_url,
+            &mut self.openphone_base_url,
         ] {
             *text = text.take().filter(|it| !it.is_empty());
         }

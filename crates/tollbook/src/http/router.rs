@@ -19,6 +19,7 @@ use super::{csrf, enter, health, idempotency};
 use crate::app::App;
 use crate::config::Settings;
 use crate::identity;
+use crate::integrations;
 
 /// The longest body in bytes, except for webhooks.
 const BODY_MAX: usize = 1 << 20;
@@ -39,10 +40,15 @@ pub struct Route {
 
 /// All operations, pages and streams included.
 pub fn routes() -> Vec<Route> {
-    [health_routes(), identity_routes(), webhook_routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        health_routes(),
+        identity_routes(),
+        integration_routes(),
+        webhook_routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn health_routes() -> Vec<Route> {
@@ -69,6 +75,15 @@ fn identity_routes() -> Vec<Route> {
         get("/api/api-keys", OrgAdmin, api::list_keys),
         post("/api/api-keys", OrgAdmin, api::create_key),
         delete("/api/api-keys/{id}", OrgAdmin, api::revoke_key),
+    ]
+}
+
+fn integration_routes() -> Vec<Route> {
+    use integrations::api;
+    vec![
+        get("/api/integrations", OrgAdmin, api::list),
+        post("/api/integrations", OrgAdmin, api::create),
+        delete("/api/integrations/{id}", OrgAdmin, api::remove),
     ]
 }
 

@@ -82,6 +82,14 @@ impl Accounts {
             .map(|(_, account)| Arc::clone(account))
     }
 
+    /// The next use reads the account anew.
+    pub(super) fn forget(&self, id: IntegrationId) {
+        self.by_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+    }
+
     fn keep(&self, account: &Arc<Account>) {
         let mut accounts = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.retain(|_, (at, _)| at.elapsed() < KEPT_FOR);
@@ -155,9 +163,7 @@ pub(crate) async fn connect(
     credentials: &Credentials,
 ) -> Result<IntegrationId> {
     let id: IntegrationId = new_id();
-    let plain = serde_json::to_vec(credentials)
-        .map_err(|_| Error::Internal("credentials cannot be written".into()))?;
-    let sealed = app.secrets.seal(&plain, context(id).as_bytes())?;
+    let sealed = seal(app, id, credentials)?;
     let Credentials::Openphone { .. } = credentials;
     sql::insert(
         tx,
@@ -170,4 +176,33 @@ pub(crate) async fn connect(
     )
     .await?;
     Ok(id)
+}
+
+/// Makes the platform's own account follow the settings, which win over what is stored: `OPENPHONE_API_KEY`,
+/// `OPENPHONE_WEBHOOK_SECRET`, `OPENPHONE_BASE_URL`. Without a key nothing changes.
+pub(crate) async fn follow_settings(app: &App) -> Result<()> {
+    let Some(api_key) = &app.settings.openphone_api_key else {
+        return Ok(());
+    };
+    let secret = app.settings.openphone_webhook_secret.as_ref();
+    let credentials = Credentials::Openphone {
+        api_key: api_key.expose().to_owned(),
+        webhook_secrets: secret.map(|s| s.expose().to_owned()).into_iter().collect(),
+    };
+    let base_url = app.settings.openphone_base_url.as_deref();
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    match sql::platform_integration(&mut tx, Provider::Openphone).await? {
+        Some(id) => {
+            sql::update_platform(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?
+        }
+        None => drop(connect(app, &mut tx, None, "OpenPhone", base_url, &credentials).await?),
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn seal(app: &App, id: IntegrationId, credentials: &Credentials) -> Result<Vec<u8>> {
+    let plain = serde_json::to_vec(credentials)
+        .map_err(|_| Error::Internal("credentials cannot be written".into()))?;
+    app.secrets.seal(&plain, context(id).as_bytes())
 }

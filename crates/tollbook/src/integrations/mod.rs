@@ -1,6 +1,9 @@
 //! Accounts at providers: an organization's own, or the platform's. Credentials are encrypted in the database.
 
 mod account;
+pub(crate) mod api;
 mod sql;
 
-pub(crate) use account::{Account, Accounts, Credentials, account, connect, platform_account};
+pub(crate) use account::{
+    Account, Accounts, Credentials, account, connect, follow_settings, platform_account,
+};

@@ -5,6 +5,8 @@ use tollbook_core::calls::Provider;
 use tollbook_core::ids::{IntegrationId, OrganizationId};
 use uuid::Uuid;
 
+use super::api::Integration;
+
 /// An account as it is stored.
 pub(super) struct Stored {
     pub(super) id: IntegrationId,
@@ -63,6 +65,64 @@ pub(super) async fn insert(
         organization.map(Uuid::from),
         provider.as_str(),
         name,
+        base_url,
+        credentials,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The accounts of an organization.
+pub(super) async fn list(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+) -> sqlx::Result<Vec<Integration>> {
+    let rows = sqlx::query!(
+        "select id, provider, name, active, created_at from integrations where organization_id = $1 order by id limit 200",
+        organization.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Integration {
+            id: row.id.into(),
+            webhook_path: format!("/webhooks/{}/{}", row.provider, row.id),
+            provider: row.provider,
+            name: row.name,
+            active: row.active,
+            created_at: row.created_at.to_jiff(),
+        })
+        .collect())
+}
+
+/// Ends an account; false if there is none.
+pub(super) async fn deactivate(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: IntegrationId,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update integrations set active = false, updated_at = now() where organization_id = $1 and id = $2 and active",
+        organization.uuid(),
+        id.uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Replaces the credentials of the platform's own account.
+pub(super) async fn update_platform(
+    tx: &mut PgConnection,
+    id: IntegrationId,
+    base_url: Option<&str>,
+    credentials: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update integrations set base_url = $2, credentials = $3, updated_at = now() where id = $1 and organization_id is null",
+        id.uuid(),
         base_url,
         credentials,
     )
