@@ -11,11 +11,13 @@ import { countRinging, ring } from './notify.js';
 
 const SILENCE_MAX_MS = 40_000;
 const WAIT_MAX_MS = 15_000;
+const TOLD_MAX = 100;
 
 const page = document.body;
 if (page.dataset.stream) start(new URL(page.dataset.stream, location.href));
 
 function start(stream) {
+  remember();
   page.dataset.last = stream.searchParams.get('after') ?? '';
   const name = `live:${stream.pathname}`;
   const channel = new BroadcastChannel(name);
@@ -126,7 +128,8 @@ function resync() {
 function place(fresh) {
   const old = document.getElementById(fresh.id);
   const list = fresh.dataset.list && document.getElementById(fresh.dataset.list);
-  if (fresh.dataset.announce && !old) announce(fresh, !list);
+  if (fresh.dataset.announce) announce(fresh, !list);
+  else document.querySelector(`[data-ringing="${CSS.escape(fresh.id)}"]`)?.remove();
   if (!list) {
     if (old && !fresh.dataset.list) replace(old, fresh);
     return;
@@ -140,13 +143,22 @@ function place(fresh) {
   while (list.dataset.most && list.children.length > Number(list.dataset.most)) list.lastElementChild.remove();
 }
 
-/** A phone rings: one sentence for screen readers, one alert for everybody. */
+/** A phone rings: one sentence for screen readers, one alert for everybody, and each call only once. */
 function announce(fresh, isElsewhere) {
-  const sentence = fresh.dataset.announce;
   const told = document.getElementById('announcer');
-  if (told && !isElsewhere) told.textContent = sentence;
+  const ids = told.dataset.told?.split(' ') ?? [];
+  if (ids.includes(fresh.id)) return;
+  told.dataset.told = [...ids, fresh.id].slice(-TOLD_MAX).join(' ');
+  const sentence = fresh.dataset.announce;
   if (isElsewhere) toast(sentence, '/').dataset.ringing = fresh.id;
+  else told.textContent = sentence;
   if (page.dataset.leader) ring(fresh.dataset.who, sentence, fresh.id);
+}
+
+/** What rings when the page is opened is read like everything else on it. */
+function remember() {
+  const ringing = document.querySelectorAll('#ringing > [id]');
+  document.getElementById('announcer').dataset.told = [...ringing].map(it => it.id).join(' ');
 }
 
 function show(state) {
