@@ -99,3 +99,16 @@ pub(crate) async fn cards(
         })
         .collect())
 }
+
+/// Most notes of one list.
+const NOTES_MAX: i64 = 200;
+
+/// The notes on one customer, newest first.
+pub(crate) async fn notes(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> Result<Vec<CustomerNote>> {
+    let mut notes = sql::card::notes(tx, organization, &[customer], NOTES_MAX).await?;
+    Ok(notes.remove(&customer).unwrap_or_default())
+}

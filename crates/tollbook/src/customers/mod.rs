@@ -1,6 +1,11 @@
 //! Customers: who pays an organization.
 
+pub(crate) mod api;
+mod balance;
 mod card;
+mod edit;
+mod list;
+mod reach;
 mod recognize;
 mod sql;
 mod summary;
@@ -13,6 +18,6 @@ mod summary;
 )]
 pub(crate) mod view;
 
-pub(crate) use card::{Card, CustomerNote, OpenInvoice, OpenInvoices, RecentCall, cards};
-pub(crate) use recognize::{Caller, Match, matches, recognize};
+pub(crate) use card::{Card, cards};
+pub(crate) use recognize::{Caller, matches, recognize};
 pub(crate) use summary::{Contract, Hours, Summary, summaries};

@@ -13,7 +13,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use super::assets;
-use super::caller::Access::{self, OrgAdmin, Public, SignedIn, Webhook};
+use super::caller::Access::{self, OrgAdmin, OrgMember, Platform, Public, SignedIn, Webhook};
 use super::limits::{self, Limits};
 use super::{csrf, enter, health, idempotency};
 use crate::app::App;
@@ -45,6 +45,8 @@ pub fn routes() -> Vec<Route> {
         identity_routes(),
         integration_routes(),
         webhook_routes(),
+        number_routes(),
+        customer_routes(),
     ]
     .into_iter()
     .flatten()
@@ -99,6 +101,38 @@ fn webhook_routes() -> Vec<Route> {
     ]
 }
 
+fn number_routes() -> Vec<Route> {
+    use crate::numbers::api;
+    let of_user = "/api/orgs/{orgId}/users/{userId}/phone-assignments";
+    vec![
+        get("/api/numbers", OrgMember, api::list_numbers),
+        post("/api/numbers/{id}/mapping", OrgAdmin, api::post_mapping),
+        post("/api/admin/numbers", Platform, api::post_number),
+        get(of_user, OrgMember, api::get_assignments),
+        post(of_user, OrgAdmin, api::post_assignments),
+        get("/api/user/phone-assignments", OrgMember, api::get_own_assignments),
+    ]
+}
+
+fn customer_routes() -> Vec<Route> {
+    use crate::customers::api;
+    let numbers = "/api/customers/{id}/numbers";
+    let notes = "/api/customers/{id}/notes";
+    vec![
+        get("/api/customers", OrgMember, api::list_customers),
+        post("/api/customers", OrgAdmin, api::post_customer),
+        get("/api/customers/{id}", OrgMember, api::get_customer),
+        patch("/api/customers/{id}", OrgAdmin, api::patch_customer),
+        get(numbers, OrgMember, api::list_numbers),
+        post(numbers, OrgAdmin, api::post_number),
+        delete("/api/customers/{id}/numbers/{numberId}", OrgAdmin, api::delete_number),
+        get(notes, OrgMember, api::list_notes),
+        post(notes, OrgMember, api::post_note),
+        post("/api/customers/{id}/contacts", OrgAdmin, api::post_contact),
+        get("/api/contacts", OrgMember, api::list_contacts),
+    ]
+}
+
 fn route<H, T>(method: Method, path: &'static str, access: Access, handler: H) -> Route
 where
     H: Handler<T, App>,
@@ -125,6 +159,10 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handl
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     route(Method::POST, path, access, handler)
+}
+
+fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::PATCH, path, access, handler)
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {

@@ -3,14 +3,14 @@
 //! Numbers and their mappings are platform-wide: the platform writes them on behalf of whoever may. Assignments are the
 //! organization's own.
 
+pub(crate) mod api;
 mod assign;
 mod lines;
 mod map;
+mod read;
 mod sql;
 
-pub(crate) use assign::replace_assignments;
 pub(crate) use lines::{Line, LineKey, resolve_lines, sync};
-pub(crate) use map::{Mapped, add_number, map_number};
 
 use crate::error::Error;
 

@@ -102,7 +102,7 @@ pub(in super::super) async fn open_invoices(
 }
 
 /// Adds to the sum in the same currency; sums are in order of their currencies.
-pub(super) fn add(totals: &mut Vec<Money>, amount: Money) -> sqlx::Result<()> {
+pub(in super::super) fn add(totals: &mut Vec<Money>, amount: Money) -> sqlx::Result<()> {
     let code = amount.currency().code();
     match totals.binary_search_by_key(&code, |total| total.currency().code()) {
         Ok(place) => {

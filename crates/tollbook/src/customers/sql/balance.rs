@@ -1,0 +1,82 @@
+//! Statements on what is owed.
+
+use sqlx::PgConnection;
+use tollbook_core::ids::{CustomerId, OrganizationId};
+use tollbook_core::money::{Currency, Money};
+
+use super::super::balance::Unbilled;
+use super::card::add;
+use crate::db::types::Text;
+
+/// What is open on finalized invoices; a paid one that was credited afterwards counts against it.
+pub(in super::super) async fn open(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> sqlx::Result<Vec<Money>> {
+    let rows = sqlx::query!(
+        r#"select currency as "currency: Text<Currency>", sum(total_minor - paid_minor - credited_minor)::bigint as "minor!"
+         from invoices
+         where organization_id = $1 and customer_id = $2 and payer = 'customer' and state in ('finalized', 'paid')
+         group by currency"#,
+        organization.uuid(),
+        customer.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut totals = Vec::new();
+    for row in rows {
+        let Text(currency) = row.currency;
+        add(&mut totals, Money::from_minor(row.minor, currency))?;
+    }
+    Ok(totals)
+}
+
+/// What was paid and pays no invoice yet.
+pub(in super::super) async fn credit(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> sqlx::Result<Vec<Money>> {
+    let rows = sqlx::query!(
+        r#"select p.currency as "currency: Text<Currency>", sum(p.amount_minor - coalesce((
+                 select sum(a.amount_minor) from payment_allocations a
+                 where a.organization_id = $1 and a.payment_id = p.id), 0))::bigint as "minor!"
+         from payments p
+         where p.organization_id = $1 and p.customer_id = $2 and p.payer = 'customer' and p.state = 'succeeded'
+         group by p.currency"#,
+        organization.uuid(),
+        customer.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Money::from_minor(row.minor, row.currency.0))
+        .collect())
+}
+
+/// Charges on drafts.
+pub(in super::super) async fn unbilled(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> sqlx::Result<Vec<Unbilled>> {
+    let rows = sqlx::query!(
+        r#"select c.currency as "currency: Text<Currency>", trim_scale(sum(c.amount))::text as "plain!"
+         from invoices i join charges c on c.organization_id = i.organization_id and c.invoice_id = i.id
+         where i.organization_id = $1 and i.customer_id = $2 and i.payer = 'customer' and i.state = 'draft'
+         group by c.currency order by c.currency"#,
+        organization.uuid(),
+        customer.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Unbilled {
+            plain: row.plain,
+            currency: row.currency.0,
+        })
+        .collect())
+}
