@@ -10,6 +10,7 @@
 mod app;
 mod audit;
 mod calls;
+pub mod cli;
 mod clock;
 mod communications;
 mod config;
@@ -26,7 +27,9 @@ mod jobs;
 mod ledger;
 mod live;
 mod metering;
+mod node;
 mod numbers;
+mod organizations;
 #[cfg_attr(
     not(test),
     expect(
@@ -49,4 +52,5 @@ pub use config::{Masked, Settings};
 pub use db::{Connection, Db, Tx, migrate, schema_digest};
 pub use error::{Error, FieldError, Result};
 pub use http::{Access, Route, router, routes};
+pub use node::{Node, Work};
 pub use secrets::Secrets;

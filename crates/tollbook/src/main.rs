@@ -1,3 +1,7 @@
 //! The `tollbook` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollbook::cli::run(std::env::args_os())
+}

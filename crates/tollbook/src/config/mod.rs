@@ -118,7 +118,13 @@ pub struct Settings {
     )]
     pub server_url: Option<String>,
     /// Accept `x-user-id` as a credential; listens on loopback only
-    #[arg(long, env = "TOLLBOOK_DEV_AUTH", hide_short_help = true, global = true)]
+    #[arg(
+        long,
+        env = "TOLLBOOK_DEV_AUTH",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        hide_short_help = true,
+        global = true
+    )]
     pub dev_auth: bool,
     /// Encrypts credentials and signs tokens; the same on all nodes, at least 32 characters
     #[arg(

@@ -4,6 +4,7 @@
 //! the organization, user and customer. Outside such a transaction every query is refused.
 
 pub(crate) mod batch;
+mod inspect;
 mod listen;
 mod migrate;
 mod settings;
@@ -16,6 +17,7 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
+pub(crate) use inspect::{Seen, inspect};
 pub(crate) use listen::{Listener, Notifier};
 pub use migrate::{migrate, schema_digest};
 pub use settings::Connection;

@@ -44,6 +44,7 @@ pub fn routes() -> Vec<Route> {
         health_routes(),
         identity_routes(),
         integration_routes(),
+        organization_routes(),
         webhook_routes(),
         number_routes(),
         customer_routes(),
@@ -86,6 +87,21 @@ fn integration_routes() -> Vec<Route> {
         get("/api/integrations", OrgAdmin, api::list),
         post("/api/integrations", OrgAdmin, api::create),
         delete("/api/integrations/{id}", OrgAdmin, api::remove),
+    ]
+}
+
+fn organization_routes() -> Vec<Route> {
+    use crate::organizations::api;
+    vec![
+        get("/api/orgs", SignedIn, api::list),
+        post("/api/orgs", Platform, api::create),
+        get("/api/orgs/{orgId}/users", OrgAdmin, api::list_members),
+        post("/api/orgs/{orgId}/users", OrgAdmin, api::add_member),
+        patch(
+            "/api/orgs/{orgId}/users/{userId}",
+            OrgAdmin,
+            api::change_member,
+        ),
     ]
 }
 

@@ -206,3 +206,10 @@ fn seal(app: &App, id: IntegrationId, credentials: &Credentials) -> Result<Vec<u
         .map_err(|_| Error::Internal("credentials cannot be written".into()))?;
     app.secrets.seal(&plain, context(id).as_bytes())
 }
+
+/// Whether the credentials that are stored open with the secret key of this installation.
+pub(crate) async fn credentials_open(app: &App) -> Result<bool> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let sealed = sql::any_sealed(&mut tx).await?;
+    Ok(sealed.is_none_or(|(id, sealed)| app.secrets.open(&sealed, context(id).as_bytes()).is_ok()))
+}

@@ -130,3 +130,16 @@ pub(super) async fn update_platform(
     .await?;
     Ok(())
 }
+
+/// Some sealed credentials, to see whether they open.
+pub(super) async fn any_sealed(
+    tx: &mut PgConnection,
+) -> sqlx::Result<Option<(IntegrationId, Vec<u8>)>> {
+    let row = sqlx::query!(
+        r#"select id, credentials as "credentials!" from integrations where credentials is not null order by id limit 1
+           -- all organizations: one is as good as another"#,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| (row.id.into(), row.credentials)))
+}
