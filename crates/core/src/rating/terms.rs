@@ -213,3 +213,54 @@ impl Builder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::Offer;
+
+    const PLAN: &str = r#"{"currency":"USD","prices":[{"key":"calls","meter":"CALL_DURATION_SECONDS",
+        "rate":{"deck":{"deck":"world"}},
+        "bands":[{"band":"late","rate":{"deck":{"deck":"nights"}}}]}]}"#;
+
+    fn refused(surroundings: &Surroundings) -> Vec<(String, String)> {
+        let document = Offer::read(PLAN.as_bytes()).unwrap().document;
+        let InvalidPlan(errors) = Terms::new(&document, surroundings).unwrap_err();
+        errors
+            .into_iter()
+            .map(|error| (error.field, error.message))
+            .collect()
+    }
+
+    #[test]
+    fn what_the_organization_lacks_is_named() {
+        let expected = [
+            ("prices[0].rate.deck.deck", "there is no price deck `world`"),
+            ("prices[0].bands[0].band", "the calendar has no band `late`"),
+            (
+                "prices[0].bands[0].rate.deck.deck",
+                "there is no price deck `nights`",
+            ),
+        ];
+        assert_eq!(
+            refused(&Surroundings::default()),
+            expected.map(|(field, text)| (field.into(), text.into()))
+        );
+    }
+
+    #[test]
+    fn the_organizations_business_hours_serve_plans_without_their_own() {
+        let hours = r#"{"rules":[{"band":"late","days":["mon"],"from":"18:00","to":"24:00"}],"otherwise":"day"}"#;
+        let surroundings = Surroundings {
+            calendar: Some(serde_json::from_str(hours).unwrap()),
+            decks: [("world", Arc::default()), ("nights", Arc::default())]
+                .map(|(key, deck)| (key.parse().unwrap(), deck))
+                .into(),
+            ..Surroundings::default()
+        };
+        let document = Offer::read(PLAN.as_bytes()).unwrap().document;
+        let terms = Terms::new(&document, &surroundings).unwrap();
+        // The base rate for the band of all other time, the second rate for the band `late`.
+        assert_eq!(terms.prices[0].rate_of_band, [0, 1]);
+    }
+}

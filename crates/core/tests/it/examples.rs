@@ -180,3 +180,35 @@ fn every_worked_example_comes_out_as_worked_out() {
     }
     assert!(count >= 29, "only {count} examples were found");
 }
+
+#[test]
+fn every_example_plan_is_a_sensible_plan() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    let mut codes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let offer = Offer::read(&std::fs::read(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Terms::new(&offer.document, &Surroundings::default()).unwrap();
+        // What is stored is read back as the same plan.
+        let stored = serde_json::to_vec(&offer.document).unwrap();
+        assert_eq!(
+            tollbook_core::plans::Document::read(&stored).unwrap(),
+            offer.document
+        );
+        codes.push(offer.code.unwrap().to_string());
+    }
+    codes.sort_unstable();
+    let expected = [
+        "call-centre",
+        "enterprise",
+        "free",
+        "pay-per-call",
+        "platform-billing",
+        "professional",
+        "professional-yearly",
+        "starter",
+        "support-10",
+    ];
+    assert_eq!(codes, expected);
+}

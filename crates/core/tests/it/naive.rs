@@ -138,6 +138,7 @@ fn spread_time(
         billed += step;
     }
     let (zero, one) = (Ratio::whole(0), Ratio::whole(1));
+    let mut usable = usable(plan, usage, account);
     let mut minute = None;
     let by_start = price["bandMode"] == "increment_start";
     for second in 0..billed {
@@ -158,7 +159,7 @@ fn spread_time(
         let (_, (key, rate, draws)) = minute.as_ref().unwrap();
         // A pool with messages can leave half a second.
         let taken = if *draws {
-            take(plan, usage, account, &one)
+            take(account, &mut usable, &one)
         } else {
             zero.clone()
         };
@@ -187,7 +188,7 @@ fn spread_count(
     let wanted = Ratio::decimal(&usage.quantity);
     let (key, rate, draws) = rate_at(plan, price, usage.at);
     let taken = if draws {
-        take(plan, usage, account, &wanted)
+        take(account, &mut usable(plan, usage, account), &wanted)
     } else {
         Ratio::whole(0)
     };
@@ -212,8 +213,8 @@ fn bucket<'a>(buckets: &'a mut Vec<Bucket>, key: &str, rate: &Value) -> &'a mut 
     &mut buckets[index]
 }
 
-/// Takes up to `wanted` from the grants; returns what was taken.
-fn take(plan: &Value, usage: &NaiveUsage, account: &mut Account, wanted: &Ratio) -> Ratio {
+/// The grants that a usage may draw on, the one that expires first in front.
+fn usable(plan: &Value, usage: &NaiveUsage, account: &Account) -> Vec<usize> {
     let allowances = plan["allowances"].as_array().unwrap();
     let covers = |key: &str| {
         let meters = |allowance: &&Value| {
@@ -228,23 +229,24 @@ fn take(plan: &Value, usage: &NaiveUsage, account: &mut Account, wanted: &Ratio)
             .filter(meters)
             .any(|allowance| allowance["key"] == key)
     };
+    let mut grants: Vec<_> = (0..)
+        .zip(&account.grants)
+        .filter(|(_, grant)| {
+            usage.at >= grant.starts && usage.at < grant.expires && covers(&grant.allowance)
+        })
+        .map(|(index, grant)| (grant.expires, grant.starts, index))
+        .collect();
+    grants.sort_unstable();
+    grants.into_iter().map(|(_, _, index)| index).collect()
+}
+
+/// Takes up to `wanted` from the grants; returns what was taken.
+fn take(account: &mut Account, usable: &mut Vec<usize>, wanted: &Ratio) -> Ratio {
     let mut taken = Ratio::whole(0);
-    if account.grants.iter().all(|grant| grant.left == taken) {
-        return taken;
-    }
-    let mut order: Vec<usize> = (0..account.grants.len()).collect();
-    order.sort_by_key(|index| {
-        (
-            account.grants[*index].expires,
-            account.grants[*index].starts,
-            *index,
-        )
-    });
-    for index in order {
-        let grant = &mut account.grants[index];
-        if usage.at < grant.starts || usage.at >= grant.expires || !covers(&grant.allowance) {
-            continue;
-        }
+    while let Some(index) = usable.first()
+        && taken != *wanted
+    {
+        let grant = &mut account.grants[*index];
         let missing = wanted.minus(&taken);
         let part = if grant.left < missing {
             grant.left.clone()
@@ -253,6 +255,9 @@ fn take(plan: &Value, usage: &NaiveUsage, account: &mut Account, wanted: &Ratio)
         };
         grant.left = grant.left.minus(&part);
         taken = taken.plus(&part);
+        if grant.left == Ratio::whole(0) {
+            usable.remove(0);
+        }
     }
     taken
 }

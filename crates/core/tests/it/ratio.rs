@@ -5,7 +5,7 @@ use std::fmt;
 use num_bigint::BigInt;
 
 /// A rational number in lowest terms, the bottom above zero.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Ratio {
     top: BigInt,
     bottom: BigInt,
@@ -18,6 +18,9 @@ impl Ratio {
 
     fn new(top: BigInt, bottom: BigInt) -> Self {
         assert!(bottom > BigInt::ZERO, "division by zero");
+        if bottom == BigInt::from(1) {
+            return Self { top, bottom };
+        }
         let (mut divisor, mut rest) = (bottom.clone(), top.clone());
         while rest != BigInt::ZERO {
             (divisor, rest) = (rest.clone(), divisor % rest);
@@ -85,12 +88,6 @@ impl Ratio {
 impl From<BigInt> for Ratio {
     fn from(value: BigInt) -> Self {
         Self::new(value, 1.into())
-    }
-}
-
-impl PartialEq for Ratio {
-    fn eq(&self, other: &Self) -> bool {
-        &self.top * &other.bottom == &other.top * &self.bottom
     }
 }
 
