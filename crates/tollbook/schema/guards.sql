@@ -38,7 +38,8 @@ create or replace function guard_invoice() returns trigger language plpgsql as $
 declare
     forward constant jsonb := '{"draft": ["draft", "finalized"], "finalized": ["finalized", "paid", "void", "uncollectible"],
         "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid"]}';
-    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at'];
+    -- The seller is generated, and so not yet known before the update; it follows from what may not change.
+    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at', 'seller_id'];
 begin
     if tg_op = 'DELETE' then
         if old.state <> 'draft' then

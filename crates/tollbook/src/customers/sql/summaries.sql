@@ -26,7 +26,7 @@ left join lateral (
 ) b on true
 left join lateral (
     -- Down for what is granted, up for what is used: nobody is promised time that is not there.
-    select floor(sum(a.granted))::bigint as granted, ceil(sum(a.used))::bigint as used, min(a.expires_at) as expires_at
+    select floor(sum(a.granted - a.forfeited))::bigint as granted, ceil(sum(a.used))::bigint as used, min(a.expires_at) as expires_at
     from allowance_grants a
     where a.organization_id = $1 and a.account_id = c.account_id and a.starts_at <= $3 and a.expires_at > $3
         and jsonb_path_exists(v.document, '$.allowances[*] ? (@.key == $key && @.meters[*] == "CALL_DURATION_SECONDS")',
