@@ -119,7 +119,17 @@ impl Http {
     /// `Rejected` with the status as code if the address has expired, `Malformed` if the file is larger.
     pub async fn download(&self, url: &MediaUrl, bytes_max: usize) -> Result<Download, Error> {
         let address = parse_url(url.reveal())?;
-        let (response, _) = self.exchange(self.request(Method::GET, address)).await?;
+        self.download_by(self.request(Method::GET, address), bytes_max)
+            .await
+    }
+
+    /// Fetches a file by a request that carries what it needs.
+    pub(crate) async fn download_by(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<Download, Error> {
+        let (response, _) = self.exchange(request).await?;
         let status = response.status();
         if !status.is_success() {
             let answer = Answer {

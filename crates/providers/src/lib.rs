@@ -6,10 +6,30 @@
 mod error;
 mod http;
 pub mod openphone;
+pub mod sandbox;
 mod secret;
 mod telephony;
+pub mod twilio;
 
 pub use error::{Error, Malformed};
 pub use http::{Budget, Download, Http, Timeouts};
 pub use secret::Secret;
-pub use telephony::{EventPage, NewMessage, PhoneLine, PhoneSystem, Resend, Telephony};
+pub use telephony::{
+    CostOf, EventPage, NewMessage, PhoneLine, PhoneSystem, ProviderCost, Resend, Telephony,
+};
+
+/// The debug form of events without the fields that are `None`, for snapshots.
+#[cfg(test)]
+fn without_unknown(mut text: String) -> String {
+    let unknown = |text: &str| {
+        let start = text.find(": None")?;
+        let name = text.get(..start)?.rfind([' ', '{'])? + 1;
+        let end = start + ": None".len();
+        let is_followed = text.get(end..)?.starts_with(", ");
+        Some(name..if is_followed { end + 2 } else { end })
+    };
+    while let Some(range) = unknown(&text) {
+        text.replace_range(range, "");
+    }
+    text.replace(",  }", " }")
+}

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use tollbook_core::calls::{MessageFact, Provider, ProviderEvent};
+use tollbook_core::money::{Currency, Price};
 use tollbook_core::phone::E164;
 
-use crate::{Error, openphone};
+use crate::{Error, openphone, twilio};
 
 /// A phone number at a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,34 @@ pub struct EventPage {
     /// The provider's records as facts, newest first. Their keys name the record and its version, so that reading the
     /// same state twice gives the same keys.
     pub events: Vec<ProviderEvent>,
+    /// What they have cost, as far as the provider has said by now.
+    pub costs: Vec<ProviderCost>,
     /// To be passed for the next page; `None` on the last.
     pub next: Option<String>,
+}
+
+/// What the provider charges for something. What it has not priced yet has no cost: neither zero nor an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderCost {
+    /// What was charged for.
+    pub of: CostOf,
+    /// The provider's id of it.
+    pub sid: String,
+    /// The amount, never negative.
+    pub price: Price,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// What a provider charges for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CostOf {
+    /// A call record, that is, a leg.
+    Call,
+    /// A message.
+    Message,
+    /// A recording.
+    Recording,
 }
 
 /// A text message to be sent.
@@ -81,6 +108,8 @@ pub trait Telephony {
 pub enum PhoneSystem {
     /// OpenPhone.
     Openphone(openphone::Client),
+    /// Twilio.
+    Twilio(twilio::Client),
 }
 
 impl PhoneSystem {
@@ -88,6 +117,7 @@ impl PhoneSystem {
     pub fn provider(&self) -> Provider {
         match self {
             Self::Openphone(_) => Provider::Openphone,
+            Self::Twilio(_) => Provider::Twilio,
         }
     }
 }
@@ -96,18 +126,21 @@ impl Telephony for PhoneSystem {
     async fn lines(&self) -> Result<Vec<PhoneLine>, Error> {
         match self {
             Self::Openphone(client) => client.lines().await,
+            Self::Twilio(client) => client.lines().await,
         }
     }
 
     async fn calls_since(&self, since: Timestamp, page: Option<&str>) -> Result<EventPage, Error> {
         match self {
             Self::Openphone(client) => client.calls_since(since, page).await,
+            Self::Twilio(client) => client.calls_since(since, page).await,
         }
     }
 
     async fn call(&self, sid: &str) -> Result<Vec<ProviderEvent>, Error> {
         match self {
             Self::Openphone(client) => client.call(sid).await,
+            Self::Twilio(client) => client.call(sid).await,
         }
     }
 
@@ -118,6 +151,7 @@ impl Telephony for PhoneSystem {
     ) -> Result<MessageFact, Error> {
         match self {
             Self::Openphone(client) => client.send_message(message, earlier).await,
+            Self::Twilio(client) => client.send_message(message, earlier).await,
         }
     }
 }

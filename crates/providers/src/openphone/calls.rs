@@ -35,6 +35,7 @@ impl Client {
         });
         Ok(EventPage {
             events: events.collect(),
+            costs: Vec::new(),
             next: found.next_cursor,
         })
     }
@@ -83,6 +84,7 @@ impl Client {
         }
         Ok(EventPage {
             events,
+            costs: Vec::new(),
             next: found.next_page_token,
         })
     }

@@ -187,22 +187,7 @@ mod tests {
         let text = events
             .iter()
             .map(|event| format!("{} at {}: {:?}\n", event.key, event.occurred_at, event.fact));
-        let mut text: String = text.collect();
-        let unknown = |text: &str| {
-            let start = text.find(": None")?;
-            let name = text[..start].rfind([' ', '{'])? + 1;
-            let end = start + ": None".len();
-            let end = if text[end..].starts_with(", ") {
-                end + 2
-            } else {
-                end
-            };
-            Some(name..end)
-        };
-        while let Some(range) = unknown(&text) {
-            text.replace_range(range, "");
-        }
-        text.replace(",  }", " }")
+        crate::without_unknown(text.collect())
     }
 
     #[test]

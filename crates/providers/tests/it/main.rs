@@ -8,3 +8,5 @@ mod openphone_deliveries;
 mod openphone_faults;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod twilio;

@@ -97,7 +97,7 @@ pub(crate) async fn world_with(mut options: SandboxOptions, seed: &WorkspaceSeed
     }
 }
 
-fn serve(listener: TcpListener, router: Router) {
+pub(crate) fn serve(listener: TcpListener, router: Router) {
     tokio::spawn(async move { axum::serve(listener, router).await });
 }
 

@@ -13,12 +13,13 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use tokio::task::JoinSet;
 
+use super::Sandbox;
 use super::state::State;
-use super::{Sandbox, knobs};
 use crate::http::parse_url;
 use crate::openphone::webhook::{
     ID_HEADER, LEGACY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign,
 };
+use crate::sandbox::{Drained, take};
 use crate::{Http, Secret};
 
 /// The provider's waits before each further attempt, in seconds: eight attempts in 27 h 35 min.
@@ -63,17 +64,6 @@ pub(super) struct Delivery {
     pub(super) body: Bytes,
     pub(super) due_at: Timestamp,
     pub(super) attempts: usize,
-}
-
-/// What became of webhooks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Drained {
-    /// Accepted with a status of 2xx, duplicates counted.
-    pub delivered: u32,
-    /// Attempts that were not accepted.
-    pub refused: u32,
-    /// Given up after the last attempt, or since their hook is gone.
-    pub given_up: u32,
 }
 
 /// One HTTP request, ready to go.
@@ -201,10 +191,10 @@ impl State {
 
     /// The next attempt of a delivery, with the faults that the knobs ask for; `None` if its hook is gone.
     fn attempt(&mut self, delivery: Delivery, now: Timestamp) -> Option<Attempt> {
-        let is_wrong = knobs::take(&mut self.knobs.wrong_signature_next);
-        let is_stale = knobs::take(&mut self.knobs.stale_signature_next);
-        let is_cut = knobs::take(&mut self.knobs.malformed_webhook_next);
-        let is_double = knobs::take(&mut self.knobs.duplicate_webhook_next);
+        let is_wrong = take(&mut self.knobs.wrong_signature_next);
+        let is_stale = take(&mut self.knobs.stale_signature_next);
+        let is_cut = take(&mut self.knobs.malformed_webhook_next);
+        let is_double = take(&mut self.knobs.duplicate_webhook_next);
         let wrong = [self.key(Format::Standard)];
         let hooks = &self.workspaces.get(delivery.workspace)?.hooks;
         let hook = hooks.iter().find(|hook| hook.sid == delivery.hook_sid)?;
@@ -309,12 +299,4 @@ async fn post(http: &Http, attempt: &Attempt) -> bool {
     http.send(request)
         .await
         .is_ok_and(|answer| answer.status.is_success())
-}
-
-impl std::ops::AddAssign for Drained {
-    fn add_assign(&mut self, other: Self) {
-        self.delivered += other.delivered;
-        self.refused += other.refused;
-        self.given_up += other.given_up;
-    }
 }

@@ -10,15 +10,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
-use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::knobs::{self, ErrorShape, Knobs};
-use super::{Sandbox, media, rest_2026, rest_v1};
+use super::{Sandbox, rest_2026, rest_v1};
 use crate::openphone::Surface;
 use crate::openphone::client::{API_VERSION, API_VERSION_HEADER};
+use crate::sandbox::{ErrorShape, Fault, Knobs, spoil, tone};
 
 /// The longest body that a client may send.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -88,7 +86,8 @@ async fn guarded(
     if opened.is_spared {
         return response;
     }
-    spoiled(response, &sandbox).await
+    let spoilt = sandbox.state().knobs.next_spoilt();
+    spoil(response, spoilt).await
 }
 
 /// The body is read whole before anything is decided, as the provider does.
@@ -101,18 +100,18 @@ async fn buffered(request: Request) -> Result<Request, Refused> {
 
 fn admit(sandbox: &Sandbox, surface: Surface, headers: &HeaderMap) -> Result<Opened, Refused> {
     let mut state = sandbox.state();
-    let is_spared = knobs::take(&mut state.knobs.spare_next);
-    if !is_spared && knobs::take(&mut state.knobs.fail_next) {
-        let status = StatusCode::from_u16(state.knobs.fail_status);
-        return Err(Refused {
-            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            code: "0001500",
-            title: "Unexpected Error",
-            message: "the sandbox was told to fail".to_owned(),
-        });
-    }
-    if !is_spared && knobs::take(&mut state.knobs.rate_limit_next) {
-        return Err(Refused::too_many());
+    let (is_spared, fault) = state.knobs.next_fault();
+    match fault {
+        Some(Fault::Fail(status)) => {
+            return Err(Refused {
+                status,
+                code: "0001500",
+                title: "Unexpected Error",
+                message: "the sandbox was told to fail".to_owned(),
+            });
+        }
+        Some(Fault::RateLimit) => return Err(Refused::too_many()),
+        None => {}
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if surface == Surface::V2026 && text(API_VERSION_HEADER) != Some(API_VERSION) {
@@ -143,30 +142,6 @@ fn with_retry_after(mut response: Response, sandbox: &Sandbox) -> Response {
     response
 }
 
-/// Loses an answer after it was acted on, or cuts it in half.
-async fn spoiled(response: Response, sandbox: &Sandbox) -> Response {
-    let (is_lost, is_cut) = {
-        let knobs = &mut sandbox.state().knobs;
-        let is_lost = knobs::take(&mut knobs.lose_answer_next);
-        (
-            is_lost,
-            !is_lost && knobs::take(&mut knobs.malformed_answer_next),
-        )
-    };
-    if is_lost {
-        // A body that fails makes the server drop the connection.
-        let broken = stream::once(async { Err::<Bytes, _>(std::io::Error::other("lost")) });
-        return Response::new(Body::from_stream(broken));
-    }
-    if !is_cut {
-        return response;
-    }
-    let status = response.status();
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
-    let body = body.unwrap_or_default();
-    (status, body.slice(..body.len() / 2)).into_response()
-}
-
 #[derive(Deserialize)]
 struct Link {
     expires: i64,
@@ -184,7 +159,7 @@ async fn show_media(
     if !is_open {
         return StatusCode::FORBIDDEN.into_response();
     }
-    ([(CONTENT_TYPE, "audio/wav")], media::tone(seconds)).into_response()
+    ([(CONTENT_TYPE, "audio/wav")], tone(seconds)).into_response()
 }
 
 async fn show_knobs(Shared(sandbox): Shared<Sandbox>) -> Json<Knobs> {

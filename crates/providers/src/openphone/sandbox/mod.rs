@@ -7,7 +7,6 @@
 mod deliver;
 mod http;
 mod json;
-mod knobs;
 mod media;
 mod records;
 mod rest_2026;
@@ -22,10 +21,10 @@ use axum::Router;
 use jiff::Timestamp;
 use tollbook_core::phone::E164;
 
-pub use deliver::Drained;
-pub use knobs::{ErrorShape, Knobs};
 pub use script::{Ending, Fate, Line, ScriptedCall, ScriptedMessage};
 use state::State;
+
+pub use crate::sandbox::{Drained, ErrorShape, Knobs};
 
 use crate::{Error, Http, Secret, Timeouts};
 

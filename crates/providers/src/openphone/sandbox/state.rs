@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::deliver::{Delivery, Format};
-use super::knobs::{self, Knobs};
 use super::records::{Call, Change, Message, Number, User, Workspace};
 use super::script::{Fate, ScriptedCall, ScriptedMessage, after, call_changes};
 use super::{SandboxOptions, SeededWorkspace, UnknownNumber, WorkspaceSeed, json};
+use crate::sandbox::{Knobs, take};
 use crate::{Budget, Secret};
 
 /// Everything, behind one lock.
@@ -392,7 +392,7 @@ impl State {
             .unwrap_or_default();
         for (hook_sid, format) in formats {
             let event_sid = self.id("EV");
-            let is_lost = knobs::take(&mut self.knobs.lose_webhook_next)
+            let is_lost = take(&mut self.knobs.lose_webhook_next)
                 || self.knobs.lose_kinds.iter().any(|lost| lost == kind);
             let Some(place) = self.workspaces.get(workspace) else {
                 return;
