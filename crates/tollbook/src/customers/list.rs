@@ -123,6 +123,17 @@ pub(crate) async fn places(
     })
 }
 
+/// The first customers that are found by what is typed.
+pub(crate) async fn find(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    query: &str,
+    limit: i64,
+) -> Result<Vec<Customer>> {
+    let places = places(tx, organization, Which::All, query, None, limit).await?;
+    customers(tx, organization, &places).await
+}
+
 /// Customers in the order of their places.
 pub(crate) async fn customers(
     tx: &mut PgConnection,

@@ -19,5 +19,6 @@ mod summary;
 pub(crate) mod view;
 
 pub(crate) use card::{Card, cards};
+pub(crate) use list::find;
 pub(crate) use recognize::{Caller, matches, recognize};
 pub(crate) use summary::{Contract, Hours, Summary, summaries};

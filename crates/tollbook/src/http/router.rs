@@ -19,7 +19,7 @@ use super::{csrf, enter, health, idempotency};
 use crate::app::App;
 use crate::config::Settings;
 use crate::identity;
-use crate::integrations;
+use crate::{integrations, search};
 
 /// The longest body in bytes, except for webhooks.
 const BODY_MAX: usize = 1 << 20;
@@ -45,6 +45,7 @@ pub fn routes() -> Vec<Route> {
         identity_routes(),
         integration_routes(),
         organization_routes(),
+        search_routes(),
         webhook_routes(),
         number_routes(),
         customer_routes(),
@@ -105,6 +106,10 @@ fn organization_routes() -> Vec<Route> {
     ]
 }
 
+fn search_routes() -> Vec<Route> {
+    vec![get("/search", OrgMember, search::web::search)]
+}
+
 fn webhook_routes() -> Vec<Route> {
     use crate::inbox::api;
     vec![
@@ -126,7 +131,11 @@ fn number_routes() -> Vec<Route> {
         post("/api/admin/numbers", Platform, api::post_number),
         get(of_user, OrgMember, api::get_assignments),
         post(of_user, OrgAdmin, api::post_assignments),
-        get("/api/user/phone-assignments", OrgMember, api::get_own_assignments),
+        get(
+            "/api/user/phone-assignments",
+            OrgMember,
+            api::get_own_assignments,
+        ),
     ]
 }
 
@@ -141,7 +150,11 @@ fn customer_routes() -> Vec<Route> {
         patch("/api/customers/{id}", OrgAdmin, api::patch_customer),
         get(numbers, OrgMember, api::list_numbers),
         post(numbers, OrgAdmin, api::post_number),
-        delete("/api/customers/{id}/numbers/{numberId}", OrgAdmin, api::delete_number),
+        delete(
+            "/api/customers/{id}/numbers/{numberId}",
+            OrgAdmin,
+            api::delete_number,
+        ),
         get(notes, OrgMember, api::list_notes),
         post(notes, OrgMember, api::post_note),
         post("/api/customers/{id}/contacts", OrgAdmin, api::post_contact),

@@ -6,6 +6,7 @@
 mod index;
 mod terms;
 pub(crate) mod view;
+pub(crate) mod web;
 
 pub(crate) use index::{Found, Indexed, Kind, add, find, replace};
 pub(crate) use terms::{number_terms, query_words, words};
