@@ -101,6 +101,18 @@ async fn the_provider_counts_requests_per_key() {
 }
 
 #[tokio::test]
+async fn the_clients_own_budget_keeps_below_the_limit() {
+    let mut options = options();
+    options.requests_per_second = std::num::NonZeroU32::MIN.saturating_add(9);
+    let world = world_with(options, &workspace()).await;
+    let client = Client::new(&crate::support::http(), &world.url, Secret::new(KEY)).unwrap();
+    // At once, these would be more than the provider allows.
+    for _ in 0..16 {
+        client.lines().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_message_whose_answer_is_lost_is_found_and_not_sent_again() {
     let world = world().await;
     for surface in [V1, V2026] {
