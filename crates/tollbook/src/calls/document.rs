@@ -129,6 +129,17 @@ pub(crate) struct MoneyDocument {
 }
 
 impl CallDocument {
+    /// A call in a list.
+    pub(crate) fn brief(moment: &Moment) -> Self {
+        Self {
+            charge: moment
+                .charged
+                .as_ref()
+                .map(|charged| money(&charged.plain, charged.currency)),
+            ..Self::from(moment.call.clone())
+        }
+    }
+
     /// A call as it is at a moment, with its caller and its cost.
     pub(crate) fn of(moment: &Moment, moments: &Moments) -> Self {
         let call = &moment.call;

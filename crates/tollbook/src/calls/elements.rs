@@ -73,7 +73,7 @@ impl Look {
         self.viewer.text
     }
 
-    fn phone(&self, party: &str) -> Phone {
+    pub(crate) fn phone(&self, party: &str) -> Phone {
         let party = tollbook_core::phone::Party::read(party);
         Phone::of(&party, &self.country).unwrap_or_default()
     }
@@ -229,7 +229,8 @@ pub(crate) fn price_of(look: &Look, moment: &Moment) -> Price {
     )
 }
 
-fn agent(call: &CallFacts) -> Option<String> {
+/// Who talked first.
+pub(crate) fn agent(call: &CallFacts) -> Option<String> {
     let (_, name) = call.answered_by.as_ref()?;
     (!name.is_empty()).then(|| name.clone())
 }
@@ -370,7 +371,7 @@ fn standing(look: &Look, contract: &Contract) -> String {
     }
 }
 
-fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
+pub(super) fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
     let text = look.text();
     let shown = |seconds: Seconds| duration::hours(text, u64::from(seconds.get()));
     let (left, included) = (shown(hours.left()), shown(hours.granted));

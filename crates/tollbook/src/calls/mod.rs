@@ -2,29 +2,24 @@
 
 mod board;
 mod check;
+mod detail;
 mod document;
 mod elements;
 mod moment;
 mod observe;
+mod page;
 mod price;
 mod read;
 mod store;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the pages are filled by handlers that come with the operations"
-    )
-)]
 pub(crate) mod view;
+pub(crate) mod web;
 
-pub(crate) use board::{
-    agent, costs, day, day_start, elements, has_numbers, open_calls, team, tiles,
-};
+pub(crate) use board::{agent, costs, day, day_start, open_calls, team, tiles};
 pub(crate) use check::check_due;
 pub(crate) use document::CallDocument;
-pub(crate) use elements::{Element, Look, element};
-pub(crate) use moment::{Moment, Moments, moments};
+pub(crate) use elements::{
+    Look, agent as agent_of, direction, element, length, outcome, party, price_of,
+};
+pub(crate) use moment::{Moment, Moments, country, moments};
 pub(crate) use observe::{CallOfSid, Observation, Source, Told, observe};
-pub(crate) use read::{CallFacts, calls_by_id};
 pub(crate) use store::calls_of_sids;

@@ -90,13 +90,15 @@ pub(crate) async fn moments(
         .filter(|call| call.phase == Phase::Ended)
         .map(|call| call.id.uuid())
         .collect();
-    let mut charged = match may_see_charges && !over.is_empty() {
-        true => charged(tx, organization, &over).await?,
-        false => HashMap::new(),
+    let mut charged = if may_see_charges && !over.is_empty() {
+        charged(tx, organization, &over).await?
+    } else {
+        HashMap::new()
     };
-    let minute_price = match live.iter().any(|call| call.phase < Phase::InProgress) {
-        true => rating::minute_price(tx, &app.terms, organization, now).await?,
-        false => None,
+    let minute_price = if live.iter().any(|call| call.phase < Phase::InProgress) {
+        rating::minute_price(tx, &app.terms, organization, now).await?
+    } else {
+        None
     };
     let country = country(tx, organization).await?;
     let calls = calls.into_iter().map(|call| {

@@ -84,8 +84,8 @@ pub(crate) async fn calls_by_id(
                 .answered_by
                 .map(|id| (id.into(), row.agent_name.unwrap_or_default())),
             started_at: row.started_at.to_jiff(),
-            answered_at: row.answered_at.map(|at| at.to_jiff()),
-            ended_at: row.ended_at.map(|at| at.to_jiff()),
+            answered_at: row.answered_at.map(jiff_sqlx::Timestamp::to_jiff),
+            ended_at: row.ended_at.map(jiff_sqlx::Timestamp::to_jiff),
             billable_seconds: row.billable_seconds,
         })
         .collect())

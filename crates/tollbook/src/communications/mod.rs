@@ -1,12 +1,17 @@
 //! What is communicated beside calls, and what belongs to calls: messages, voicemails, recordings, transcripts.
 
+pub(crate) mod api;
+mod csv;
 mod filter;
+mod list;
 mod places;
+mod query;
 mod read;
 mod sql;
+pub(crate) mod web;
 mod write;
 
-pub(crate) use filter::{Filter, Kind, people};
-pub(crate) use places::{Place, places};
+pub(crate) use filter::{Filter, Kind};
+pub(crate) use places::places;
 pub(crate) use read::{Message, Voicemail, messages_by_id, voicemails_by_id};
 pub(crate) use write::{Extra, write};

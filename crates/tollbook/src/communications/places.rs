@@ -108,8 +108,10 @@ impl Bounds {
             before_id: before.id,
             from: filter.from.unwrap_or(past).max(past).to_sqlx(),
             limit,
-            direction: filter.direction.map(|direction| direction.as_str()),
-            phase: filter.phase.map(|phase| phase.as_str()),
+            direction: filter
+                .direction
+                .map(tollbook_core::calls::Direction::as_str),
+            phase: filter.phase.map(tollbook_core::calls::Phase::as_str),
             outcomes: filter
                 .outcomes
                 .as_ref()

@@ -52,6 +52,8 @@ pub(crate) struct Voicemail {
     pub(crate) provider: Provider,
     /// Who called: E.164, `anonymous`, or what the provider gave.
     pub(crate) with: String,
+    /// The organization's number.
+    pub(crate) to: String,
     #[schema(value_type = Option<Uuid>)]
     pub(crate) customer_id: Option<CustomerId>,
     pub(crate) customer_name: Option<String>,
@@ -106,7 +108,7 @@ pub(crate) async fn voicemails_by_id(
     ids: &[Uuid],
 ) -> Result<Vec<Voicemail>> {
     let rows = sqlx::query!(
-        r#"select v.id, v.call_id, v.provider as "provider: Text<Provider>", c.external_party as "external_party?",
+        r#"select v.id, v.call_id, v.provider as "provider: Text<Provider>", c.external_party as "external_party?", c.to_party as "to_party?",
              c.customer_id as "customer_id?", k.name as "customer_name?", v.duration_seconds, v.transcript, v.occurred_at
          from voicemails v
          left join calls c on c.organization_id = v.organization_id and c.id = v.call_id
@@ -124,6 +126,7 @@ pub(crate) async fn voicemails_by_id(
             call_id: row.call_id.into(),
             provider: row.provider.0,
             with: row.external_party.unwrap_or_default(),
+            to: row.to_party.unwrap_or_default(),
             customer_id: row.customer_id.map(CustomerId::from),
             customer_name: row.customer_name.filter(|name| !name.is_empty()),
             duration_seconds: row.duration_seconds,

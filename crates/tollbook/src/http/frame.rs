@@ -17,9 +17,6 @@ use crate::pages::text::Text;
 use crate::pages::time::Viewer;
 use crate::pages::{Account, OrganizationChoice, Page, Role, Scheme, Section, role};
 
-/// Where the stream of live events of the signed-in person is.
-const STREAM: &str = "/api/events";
-
 /// Makes the frames of the pages of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
@@ -113,7 +110,11 @@ impl Person {
             role: role(text, known),
             organization: current.map(|it| it.name.clone()).unwrap_or_default(),
             organizations,
-            stream: STREAM.to_owned(),
+            // Of the organization by name: tabs that work in different ones do not share a stream.
+            stream: in_organization
+                .and(current)
+                .map(|it| format!("/orgs/{}/events", it.id))
+                .unwrap_or_default(),
         }
     }
 }

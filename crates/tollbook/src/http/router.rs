@@ -46,6 +46,7 @@ pub fn routes() -> Vec<Route> {
         integration_routes(),
         organization_routes(),
         search_routes(),
+        live_routes(),
         webhook_routes(),
         number_routes(),
         customer_routes(),
@@ -108,6 +109,37 @@ fn organization_routes() -> Vec<Route> {
 
 fn search_routes() -> Vec<Route> {
     vec![get("/search", OrgMember, search::web::search)]
+}
+
+fn live_routes() -> Vec<Route> {
+    use crate::calls::web;
+    use crate::communications;
+    use crate::live::api;
+    vec![
+        get("/", OrgMember, web::live_page),
+        get("/calls/{id}", OrgMember, web::call),
+        get("/communications", OrgMember, communications::web::page),
+        get("/communications.csv", OrgMember, communications::web::csv),
+        get("/api/calls", OrgMember, communications::api::calls),
+        get("/api/messages", OrgMember, communications::api::messages),
+        get(
+            "/api/messages/{id}",
+            OrgMember,
+            communications::api::message,
+        ),
+        get(
+            "/api/voicemails",
+            OrgMember,
+            communications::api::voicemails,
+        ),
+        get(
+            "/api/voicemails/{id}",
+            OrgMember,
+            communications::api::voicemail,
+        ),
+        get("/api/events", OrgMember, api::events),
+        get("/orgs/{orgId}/events", OrgMember, api::page_events),
+    ]
 }
 
 fn webhook_routes() -> Vec<Route> {

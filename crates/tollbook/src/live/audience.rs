@@ -1,5 +1,6 @@
 //! Viewers who see the same thing in the same form: what is sent to them is read and rendered once.
 
+use jiff::Timestamp;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::{ApiKeyId, OrganizationId, SessionId, UserId};
 
@@ -54,8 +55,8 @@ pub(crate) struct Ticket {
     pub(crate) standing: Standing,
     /// The page session, if one was used.
     pub(crate) session: Option<SessionId>,
-    /// When a token ends, in seconds since 1970.
-    pub(crate) expires_at: Option<i64>,
+    /// When the stream is closed at the latest.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// What a viewer is to the organization.

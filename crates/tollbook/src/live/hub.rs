@@ -183,11 +183,6 @@ impl Hub {
         std::mem::take(&mut *restless)
     }
 
-    /// Open streams of this node.
-    pub(crate) fn viewers(&self) -> usize {
-        self.state().audiences.values().map(HashMap::len).sum()
-    }
-
     /// Ends all streams and takes no new ones.
     pub(super) fn close(&self) {
         let mut state = self.state();

@@ -10,12 +10,13 @@
 //! | event | data |
 //! |---|---|
 //! | `put` | an element with an id: it replaces the one with the same id, or goes on top of the list `data-list` |
-//! | `drop` | the id of an element that the viewer sees no more |
+//! | `gone` | the id of an element that the viewer sees no more |
 //! | `beat` | the server's clock in milliseconds since 1970, every 15 s |
 //! | `resync` | nothing: too much has happened, the page is to be fetched again |
 //!
 //! A program's stream has the kinds of [`LiveKind`], `call.gone` and `resync`, with documents.
 
+pub(crate) mod api;
 mod audience;
 mod hub;
 mod kind;
@@ -27,10 +28,9 @@ mod store;
 mod stream;
 mod tickets;
 
-pub(crate) use audience::{Audience, Form, Sharing, Standing, Ticket};
 pub(crate) use hub::Hub;
 pub(crate) use kind::LiveKind;
-pub(crate) use mark::Mark;
 pub(crate) use run::start;
+pub(crate) use store::present;
 pub(crate) use store::{prune, publish};
-pub(crate) use stream::open;
+use stream::open;

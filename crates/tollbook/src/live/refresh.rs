@@ -3,6 +3,7 @@
 //! This is kept off the way of a ringing phone, and to a small share of the machine: after each round it rests for many
 //! times as long as the round took.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -83,14 +84,11 @@ async fn render(app: &App, sharing: Sharing, pages: &[Audience]) -> Result<Vec<(
         };
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
         let start = calls::day_start(&zone, now)?;
-        if !days.contains_key(&start) {
-            days.insert(
-                start,
-                calls::day(&mut tx, &actor, organization, start, now).await?,
-            );
-        }
-        let Some(day) = days.get(&start) else {
-            continue;
+        let day = match days.entry(start) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(calls::day(&mut tx, &actor, organization, start, now).await?)
+            }
         };
         let look = Look {
             viewer: Viewer {

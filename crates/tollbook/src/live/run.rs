@@ -155,12 +155,13 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
         .into_iter()
         .filter(|(sharing, _)| concerned.contains(&sharing.organization));
     let audiences: Vec<(Sharing, Vec<Audience>)> = audiences.collect();
-    let sights = match audiences
+    let sights = if audiences
         .iter()
         .any(|(sharing, _)| sharing.member.is_some())
     {
-        true => sights_of(&mut tx, &events).await?,
-        false => HashMap::new(),
+        sights_of(&mut tx, &events).await?
+    } else {
+        HashMap::new()
     };
     drop(tx);
     let (events, sights) = (&events, &sights);

@@ -99,14 +99,16 @@ impl Scene {
         let calls = subjects(LiveKind::is_call);
         let moments = calls::moments(&mut tx, app, &actor, sharing.organization, &calls).await?;
         let ids = subjects(LiveKind::is_text);
-        let messages = match ids.is_empty() {
-            true => Vec::new(),
-            false => communications::messages_by_id(&mut tx, sharing.organization, &ids).await?,
+        let messages = if ids.is_empty() {
+            Vec::new()
+        } else {
+            communications::messages_by_id(&mut tx, sharing.organization, &ids).await?
         };
         let ids = subjects(|kind| kind == LiveKind::VoicemailReceived);
-        let voicemails = match ids.is_empty() {
-            true => Vec::new(),
-            false => communications::voicemails_by_id(&mut tx, sharing.organization, &ids).await?,
+        let voicemails = if ids.is_empty() {
+            Vec::new()
+        } else {
+            communications::voicemails_by_id(&mut tx, sharing.organization, &ids).await?
         };
         Ok(Self {
             moments,
@@ -173,7 +175,7 @@ impl Scene {
                 Some(moment) => {
                     put.push_str(&calls::element(&look, &self.moments, moment).render()?);
                 }
-                None => frames.event("drop", &format!("call-{}", event.subject)),
+                None => frames.event("gone", &format!("call-{}", event.subject)),
             }
         }
         if !put.is_empty() {

@@ -74,7 +74,7 @@ pub(crate) async fn prune(app: &App, chunk: i64) -> Result<()> {
 }
 
 /// The present mark.
-pub(super) async fn present(tx: &mut PgConnection) -> Result<Mark> {
+pub(crate) async fn present(tx: &mut PgConnection) -> Result<Mark> {
     let row = sqlx::query!(
         r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "xid!",
              extract(epoch from clock_timestamp())::bigint as "at!""#

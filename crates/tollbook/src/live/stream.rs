@@ -31,7 +31,7 @@ pub(crate) async fn open(
     after: Option<Mark>,
 ) -> Result<impl Stream<Item = Bytes> + Send + 'static> {
     let mut tx = app.db.begin(&Actor::system()).await?;
-    if !tickets::is_valid(&mut tx, &ticket, app.clock.now()).await? {
+    if !tickets::is_valid(&mut tx, &ticket, app.clock.real()).await? {
         return Err(Error::Unauthorized("the session has ended".into()));
     }
     let present = store::present(&mut tx).await?;
@@ -55,27 +55,19 @@ pub(crate) async fn open(
         present,
         stage,
     };
-    let hello = Hello {
-        mark: if after.is_some() { from } else { present },
-    };
+    let hello = hello(after.unwrap_or(present));
     let live = stream::unfold(viewer, |mut viewer| async move {
         viewer.next().await.map(|bytes| (bytes, viewer))
     });
-    Ok(stream::StreamExt::chain(stream::iter(hello.bytes()), live))
+    Ok(stream::StreamExt::chain(stream::iter([hello]), live))
 }
 
 /// The first words: when to come back, and from where should the line be cut right away.
-struct Hello {
-    mark: Mark,
-}
-
-impl Hello {
-    fn bytes(&self) -> Option<Bytes> {
-        let mut frames = Frames::default();
-        // Spread, so that a restart does not bring everybody back in the same instant.
-        frames.retry(500 + rand::rng().random_range(0..1000));
-        Some(frames.finish(self.mark))
-    }
+fn hello(mark: Mark) -> Bytes {
+    let mut frames = Frames::default();
+    // Spread, so that a restart does not bring everybody back in the same instant.
+    frames.retry(500 + rand::rng().random_range(0..1000));
+    frames.finish(mark)
 }
 
 struct Viewer {

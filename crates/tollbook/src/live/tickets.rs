@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ pub(super) async fn check(app: &App) -> Result<()> {
     }
     let tickets: Vec<&Ticket> = open.iter().map(|(_, _, ticket)| ticket).collect();
     let mut tx = app.db.begin(&Actor::system()).await?;
-    let valid = valid(&mut tx, &tickets, app.clock.now()).await?;
+    let valid = valid(&mut tx, &tickets, app.clock.real()).await?;
     drop(tx);
     for (index, (audience, id, _)) in open.iter().enumerate() {
         if !valid.contains(&index) {
@@ -52,7 +53,7 @@ async fn valid(
         r#"select t.index as "index!"
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) with ordinality as t (organization_id, standing, holder_id, session_id, index)
          where (t.session_id is null or exists (
-                 select from sessions s where s.id = t.session_id and s.user_id = t.holder_id and s.expires_at > clock_timestamp()))
+                 select from sessions s where s.id = t.session_id and s.user_id = t.holder_id and s.expires_at > $5))
              and case t.standing
                  when 'service' then true
                  when 'key' then exists (
@@ -67,10 +68,10 @@ async fn valid(
         &standings as &[&str],
         &holders as &[Option<Uuid>],
         &sessions as &[Option<Uuid>],
+        now.to_sqlx() as _,
     )
     .fetch_all(tx)
     .await?;
-    let now = now.as_second();
     Ok(indices
         .into_iter()
         .filter_map(|index| usize::try_from(index).ok()?.checked_sub(1))

@@ -178,6 +178,18 @@ pub(crate) enum Price {
     Hidden,
 }
 
+impl Price {
+    /// As plain text; empty where there is nothing to say.
+    pub(crate) fn plain(&self, text: Text) -> String {
+        match self {
+            Self::Amount(amount) => amount.exact().to_owned(),
+            Self::Included => text.say("price-included").to_string(),
+            Self::Pending => text.say("price-pending").to_string(),
+            Self::Free | Self::Hidden => String::new(),
+        }
+    }
+}
+
 /// A note on a customer.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {

@@ -90,6 +90,11 @@ impl Amount {
         &self.text
     }
 
+    /// The exact value with its currency, for programs: `1234.50 USD`.
+    pub(crate) fn exact(&self) -> &str {
+        &self.exact
+    }
+
     /// Whether nothing is owed.
     pub(crate) fn is_zero(&self) -> bool {
         self.is_zero
