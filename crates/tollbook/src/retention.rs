@@ -1,5 +1,6 @@
 //! Forgets what is past its time, and prepares the inbox for the next months.
 
+use jiff_sqlx::ToSqlx as _;
 use tollbook_core::actor::Actor;
 
 use crate::app::App;
@@ -16,14 +17,20 @@ pub(crate) async fn run(app: &App) -> Result<()> {
     sqlx::query!("select ensure_inbox_partitions(clock_timestamp())")
         .fetch_all(&mut *tx)
         .await?;
+    // Credentials end by the application's clock, by which they were made.
+    let now = app.clock.real();
     sqlx::query!(
-        "delete from sessions where expires_at < now() -- all organizations: expired for everyone"
+        "delete from sessions where expires_at < $1 -- all organizations: expired for everyone",
+        now.to_sqlx() as _,
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("delete from refresh_tokens where expires_at < now() - interval '1 day'")
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "delete from refresh_tokens where expires_at < $1::timestamptz - interval '1 day'",
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     live::prune(app, CHUNK).await?;
     while remove_idempotency_keys(app).await? == CHUNK.unsigned_abs() {}
@@ -34,9 +41,10 @@ async fn remove_idempotency_keys(app: &App) -> Result<u64> {
     let mut tx = app.db.begin(&Actor::system()).await?;
     let removed = sqlx::query!(
         "delete from idempotency_keys where (principal, key) in (
-             select principal, key from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'
+             select principal, key from idempotency_keys where created_at < $2::timestamptz - interval '24 hours'
              order by created_at limit $1)",
         CHUNK,
+        app.clock.real().to_sqlx() as _,
     )
     .execute(&mut *tx)
     .await?;

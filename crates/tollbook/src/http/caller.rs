@@ -26,6 +26,8 @@ pub enum Access {
     SignedIn,
     /// A member of an organization, or more.
     OrgMember,
+    /// A user who is a member of an organization, or more; no key and no service.
+    OrgUser,
     /// An admin of an organization, or more.
     OrgAdmin,
     /// A user of the customer portal.

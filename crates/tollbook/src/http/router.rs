@@ -13,7 +13,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use super::assets;
-use super::caller::Access::{self, OrgAdmin, OrgMember, Platform, Public, SignedIn, Webhook};
+use super::caller::Access::{
+    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, SignedIn, Webhook,
+};
 use super::limits::{self, Limits};
 use super::{csrf, enter, health, idempotency};
 use crate::app::App;
@@ -165,7 +167,7 @@ fn number_routes() -> Vec<Route> {
         post(of_user, OrgAdmin, api::post_assignments),
         get(
             "/api/user/phone-assignments",
-            OrgMember,
+            OrgUser,
             api::get_own_assignments,
         ),
     ]

@@ -66,7 +66,11 @@ async fn recognize(
 ) -> Result<Caller> {
     let principal = principal(app, credentials::read(app, headers)).await?;
     let needs_organization = match access {
-        Access::OrgMember | Access::OrgAdmin | Access::Portal | Access::Service => true,
+        Access::OrgMember
+        | Access::OrgUser
+        | Access::OrgAdmin
+        | Access::Portal
+        | Access::Service => true,
         Access::Public | Access::Webhook | Access::SignedIn | Access::Platform => false,
     };
     let (chosen, choices) = if needs_organization {

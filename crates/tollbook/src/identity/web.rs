@@ -17,7 +17,7 @@ use crate::http::cookies::{self, Stay};
 use crate::http::csrf::is_equal;
 use crate::http::frame::Frame;
 use crate::http::input::{Form, Params};
-use crate::pages::{Scheme, Section, reply};
+use crate::pages::{Scheme, reply};
 use crate::secrets::random;
 
 /// The choice of colours is kept so long.

@@ -32,13 +32,16 @@ pub(crate) async fn list_numbers(
 ) -> Result<Response> {
     let mut tx = app.db.begin(&caller.actor).await?;
     let after: Option<String> = paging.key()?;
-    let rows = read::numbers(
+    let mut rows = read::numbers(
         &mut tx,
         caller.organization,
         after.as_deref(),
         paging.rows(),
     )
     .await?;
+    if caller.actor.administers(caller.organization) {
+        read::add_mapped_at(&mut tx, caller.organization, &mut rows).await?;
+    }
     let list = paging.page(rows, |row: &PhoneNumber| row.e164.clone())?;
     etag::json(&headers, &list)
 }

@@ -1,9 +1,12 @@
 //! Numbers and assignments as the interface shows them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AssignmentId, OrganizationId, PhoneNumberId, UserId};
+use uuid::Uuid;
 
 use crate::error::Result;
 
@@ -56,9 +59,7 @@ pub(crate) async fn numbers(
     limit: i64,
 ) -> Result<Vec<PhoneNumber>> {
     let rows = sqlx::query!(
-        r#"select n.id, n.e164, n.label, n.provider, n.provider_number_sid, n.country, n.capabilities, n.active, n.organization_id,
-             (select m.starts_at from number_mappings m
-                 where m.organization_id = $1 and m.phone_number_id = n.id and m.ends_at is null) as mapped_at, n.synced_at
+        r#"select n.id, n.e164, n.label, n.provider, n.provider_number_sid, n.country, n.capabilities, n.active, n.organization_id, n.synced_at
          from phone_numbers n
          where n.organization_id = $1 and n.e164 > $2 order by n.e164 limit $3"#,
         organization.uuid(),
@@ -79,10 +80,35 @@ pub(crate) async fn numbers(
             capabilities: row.capabilities,
             active: row.active,
             organization_id: row.organization_id.map(OrganizationId::from),
-            mapped_at: row.mapped_at.map(|it| it.to_jiff()),
+            mapped_at: None,
             synced_at: row.synced_at.map(|it| it.to_jiff()),
         })
         .collect())
+}
+
+/// Adds since when the organization holds each number; members do not see mappings.
+pub(crate) async fn add_mapped_at(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    numbers: &mut [PhoneNumber],
+) -> Result<()> {
+    let ids: Vec<Uuid> = numbers.iter().map(|it| it.id.uuid()).collect();
+    let rows = sqlx::query!(
+        "select phone_number_id, starts_at from number_mappings
+         where organization_id = $1 and phone_number_id = any ($2) and ends_at is null",
+        organization.uuid(),
+        &ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    let since: HashMap<Uuid, Timestamp> = rows
+        .into_iter()
+        .map(|row| (row.phone_number_id, row.starts_at.to_jiff()))
+        .collect();
+    for number in numbers {
+        number.mapped_at = since.get(&number.id.uuid()).copied();
+    }
+    Ok(())
 }
 
 /// A number, whoever holds it.

@@ -1,0 +1,297 @@
+//! The real binary.
+
+use std::fs::Permissions;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder that the account of PostgreSQL may enter, also when the tests run as root.
+fn folder() -> TempDir {
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap()
+}
+
+/// The program, with none of the environment's settings.
+fn tollbook(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollbook"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TOLLBOOK_DATA_DIR", folder)
+        .current_dir(folder);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    tollbook(folder).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A server that ends with the test.
+struct Serving {
+    process: Child,
+    base: String,
+}
+
+impl Serving {
+    fn start(folder: &Path) -> Self {
+        let mut process = tollbook(folder)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let base = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self { process, base }
+    }
+
+    /// Stops it as a supervisor does, and says how it ended.
+    fn stop(mut self) -> Option<i32> {
+        Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status()
+            .unwrap();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It has ended by itself in all tests that pass.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn settings_come_from_flag_environment_file_and_default() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("tollbook.toml"),
+        "listen = '127.0.0.1:1'\ndb_port = 1\nserver_url = 'https://file.example'\ncors_origins = ['https://a.example', 'https://b.example']\nmetrics_token = 'hidden-in-file'\n",
+    )
+    .unwrap();
+    let output = tollbook(folder.path())
+        .args(["config", "--json", "--listen", "127.0.0.1:3"])
+        .env("TOLLBOOK_LISTEN", "127.0.0.1:2")
+        .env("DB_PORT", "2")
+        .env("TOLLBOOK_SECRET_KEY", "hidden-in-environment")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert!(!printed.contains("hidden-in"), "{printed}");
+    let settings: Vec<serde_json::Value> = serde_json::from_str(&printed).unwrap();
+    let find = |name: &str| {
+        let found = settings.iter().find(|it| it["name"] == name).unwrap();
+        format!(
+            "{} from {}",
+            found["value"].as_str().unwrap_or("-"),
+            found["source"].as_str().unwrap()
+        )
+    };
+    assert_eq!(find("listen"), "127.0.0.1:3 from --listen");
+    assert_eq!(find("db_port"), "2 from DB_PORT");
+    assert_eq!(
+        find("server_url"),
+        "https://file.example from tollbook.toml"
+    );
+    assert_eq!(
+        find("cors_origins"),
+        "https://a.example,https://b.example from tollbook.toml"
+    );
+    assert_eq!(find("metrics_token"), "******** from tollbook.toml");
+    assert_eq!(find("secret_key"), "******** from TOLLBOOK_SECRET_KEY");
+    assert_eq!(find("rate_limit_user"), "50 from default");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
+    let folder = folder();
+    let unknown = run(folder.path(), &["config", "--no-such-flag"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    std::fs::write(folder.path().join("tollbook.toml"), "lisen = 'x'").unwrap();
+    let file = run(folder.path(), &["config"]);
+    assert_eq!(file.status.code(), Some(2));
+    assert!(
+        text(&file.stderr).contains("`lisen`"),
+        "{}",
+        text(&file.stderr)
+    );
+}
+
+#[test]
+fn development_sign_in_never_leaves_the_machine() {
+    let folder = folder();
+    let refused = run(
+        folder.path(),
+        &["serve", "--dev-auth", "--listen", "0.0.0.0:0"],
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("loopback"));
+    assert!(
+        !folder.path().join("postgres").exists(),
+        "it was refused before anything was made"
+    );
+}
+
+#[test]
+fn a_database_out_of_reach_fails_in_one_sentence_without_its_password() {
+    let folder = folder();
+    let url = "postgres://ann:hunter2@127.0.0.1:1/none";
+    let failed = run(folder.path(), &["migrate", "--database-url", url]);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = text(&failed.stderr);
+    assert!(
+        said.starts_with("error: ") && said.trim().lines().count() == 1,
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"));
+}
+
+#[test]
+fn the_first_admin_signs_in_by_token_and_a_second_server_is_refused() {
+    let folder = folder();
+    let path = folder.path();
+    let added = run(
+        path,
+        &[
+            "user",
+            "add",
+            "ann@example.com",
+            "--platform-admin",
+            "--name",
+            "Ann",
+        ],
+    );
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    assert!(text(&added.stdout).contains("password: "));
+    let again = run(path, &["user", "add", "ann@example.com"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(
+        text(&again.stderr),
+        "error: there is a user `ann@example.com` already\n"
+    );
+
+    let server = Serving::start(path);
+    let second = run(path, &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        text(&second.stderr).contains("another instance"),
+        "{}",
+        text(&second.stderr)
+    );
+
+    // Commands attach to the running database.
+    let token = run(path, &["token", "ann@example.com"]);
+    let token = text(&token.stdout).trim().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let me = runtime.block_on(async {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
+        let url = format!("{}/api/me", server.base);
+        client
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    });
+    assert!(
+        me.contains("\"platformAdmin\":true") && me.contains("\"name\":\"Ann\""),
+        "{me}"
+    );
+    let listed = run(path, &["user", "list"]);
+    assert!(text(&listed.stdout).contains("platform_admin"));
+    let doctor = run(path, &["doctor"]);
+    assert!(doctor.status.success(), "{}", text(&doctor.stdout));
+    let counted = run(
+        path,
+        &["db", "psql", "--", "-Atc", "select count(*) from users"],
+    );
+    assert_eq!(
+        text(&counted.stdout).trim(),
+        "1",
+        "{}",
+        text(&counted.stderr)
+    );
+    let url = text(&run(path, &["db", "url"]).stdout);
+    assert!(
+        url.starts_with("postgres://tollbook@localhost/tollbook?host=/"),
+        "{url}"
+    );
+
+    assert_eq!(server.stop(), Some(0), "SIGTERM is a clean stop");
+    assert_eq!(
+        run(path, &["db", "url"]).status.code(),
+        Some(1),
+        "the database stopped with it"
+    );
+}
+
+#[test]
+fn roles_and_passwords_change_from_the_command_line() {
+    let folder = folder();
+    let path = folder.path();
+    let ok = |arguments: &[&str]| {
+        let output = run(path, arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    ok(&[
+        "user",
+        "add",
+        "bob@example.com",
+        "--password",
+        "a long password",
+    ]);
+    ok(&["user", "role", "bob@example.com", "platform_admin"]);
+    assert!(ok(&["user", "list"]).contains("platform_admin"));
+    ok(&["user", "role", "bob@example.com", "user"]);
+    assert!(!ok(&["user", "list"]).contains("platform_admin"));
+    assert!(ok(&["user", "password", "bob@example.com"]).starts_with("password: "));
+    let unknown = run(
+        path,
+        &[
+            "user",
+            "role",
+            "bob@example.com",
+            "org_admin",
+            "--org",
+            "acme",
+        ],
+    );
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("no organization `acme`"));
+    let short = run(
+        path,
+        &["user", "password", "bob@example.com", "--password", "short"],
+    );
+    assert!(text(&short.stderr).contains("at least 8 characters"));
+}

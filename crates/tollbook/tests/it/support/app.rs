@@ -1,0 +1,141 @@
+//! The application of one test.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use tokio::net::TcpListener;
+use tollbook::{App, Clock, Db, Masked, Node, Secrets, Settings, Tx, Work};
+use tollbook_core::actor::Actor;
+use tollbook_providers::{Http, Timeouts};
+
+use super::answer::Ask;
+use super::cluster::Database;
+
+/// What the tokens of Supabase users are signed with.
+pub(crate) const JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
+/// The key of the platform's own service.
+pub(crate) const SERVICE_KEY: &str = "sb_secret_test-service-key";
+/// Waiting for a condition ends with an error after so long.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// A running application. When it is dropped, no job may have been given up.
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    /// `http://127.0.0.1:…`
+    pub(crate) base: String,
+    pub(super) client: reqwest::Client,
+    node: Option<Node>,
+    database: Database,
+}
+
+impl TestApp {
+    /// Starts everything.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = Database::new().await;
+        let mut settings = Settings {
+            supabase_jwt_secret: Some(Masked::from(JWT_SECRET.to_owned())),
+            supabase_service_key: Some(Masked::from(SERVICE_KEY.to_owned())),
+            ..Settings::defaults()
+        };
+        change(&mut settings);
+        let db = Db::connect(&database.connection, 10).await.unwrap();
+        let now: Timestamp = "2026-03-02T15:00:00Z".parse().unwrap();
+        let secrets = Secrets::new("a secret key of the tests, long enough");
+        let http = Http::new(Timeouts::default()).unwrap();
+        let app = App::new(db, Clock::manual(now), settings, secrets, http);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let node = Node::start(app.clone(), &database.connection, Work::All, listener).unwrap();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(WAIT_MAX)
+            .build()
+            .unwrap();
+        Self {
+            app,
+            base: format!("http://{}", node.address.unwrap()),
+            client,
+            node: Some(node),
+            database,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn advance(&self, by: SignedDuration) {
+        self.app.clock.advance(by);
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> Ask<'_> {
+        Ask::new(self, method, path)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Ask<'_> {
+        self.request(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Ask<'_> {
+        self.request(Method::POST, path)
+    }
+
+    /// A transaction of the platform, to look and to arrange.
+    pub(crate) async fn platform(&self) -> Tx {
+        self.app.db.begin(&Actor::system()).await.unwrap()
+    }
+
+    /// As the superuser, for what no role of the application may do.
+    pub(crate) fn superuser_url(&self) -> &str {
+        &self.database.superuser_url
+    }
+
+    /// The number that a query returns, as the platform.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        let mut tx = self.platform().await;
+        sqlx::query_scalar(query).fetch_one(&mut *tx).await.unwrap()
+    }
+
+    /// Asks again until the condition holds.
+    pub(crate) async fn eventually(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + WAIT_MAX;
+        while !condition().await {
+            assert!(Instant::now() < deadline, "in time: {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Stops the application as a signal would.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.app.stop.cancel();
+        self.node.take();
+        // The runtime of the test cannot be waited on here.
+        let dead = std::thread::scope(|scope| {
+            let finish = || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap()
+                    .block_on(self.database.finish())
+            };
+            scope.spawn(finish).join()
+        });
+        if !std::thread::panicking() {
+            assert_eq!(dead.unwrap(), 0, "no job was given up");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! A real application for each test: its own database cloned from a migrated template, its own port, a clock that
+//! stands still until it is set.
+//!
+//! ```ignore
+//! let app = TestApp::start().await;
+//! let acme = app.organization("Acme").await;
+//! let ann = app.admin(&acme).await;
+//! let answer = app.get("/api/api-keys").user(&ann).send().await;
+//! assert_eq!(answer.status, 200);
+//! ```
+
+mod answer;
+mod app;
+mod cluster;
+mod people;
+
+pub(crate) use answer::{Answer, Ask};
+pub(crate) use app::{JWT_SECRET, SERVICE_KEY, TestApp};
+pub(crate) use people::{Organization, PASSWORD, User, sign};
