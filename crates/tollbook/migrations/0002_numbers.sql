@@ -83,16 +83,12 @@ create table accounts (
     organization_id uuid not null default acting_organization_id() references organizations (id),
     id uuid not null,
     payer text not null check (payer in ('organization', 'customer')),
-    -- Late usage marks the account dirty from its time when order matters to its terms.
-    dirty_from timestamptz,
-    version bigint not null default 0,
     created_at timestamptz not null default now(),
     primary key (organization_id, id),
     constraint accounts_payer_key unique (organization_id, id, payer)
 ) with (fillfactor = 50);
 create unique index accounts_organization_payer_key on accounts (organization_id) where payer = 'organization';
 comment on table accounts is 'What shares an allowance, a tier total or a wallet: the unit of locking and rating.';
-comment on column accounts.dirty_from is 'Usage at or after this time is to be rated again, before the period closes.';
 
 create table customers (
     organization_id uuid not null default acting_organization_id() references organizations (id),

@@ -244,7 +244,9 @@ create table invoice_lines (
     description text not null,
     quantity numeric(38, 12) not null,
     unit text not null,
+    -- Of so many units (60 seconds, for a price per minute), where all charges of the line have one price.
     unit_price numeric(38, 12),
+    divisor numeric(38, 12) check (divisor > 0),
     -- The exact amount: numerator over denominator.
     amount_numerator numeric(38, 0) not null,
     amount_denominator numeric(38, 0) not null check (amount_denominator > 0),
@@ -294,8 +296,11 @@ create table charges (
     amount numeric(38, 12) not null,
     currency text not null check (currency ~ '^[A-Z]{3}$'),
     -- The draft that it will be invoiced on. Invoicing never updates charges: a line names the same keys.
-    invoice_id uuid not null,
+    -- Null: nothing was charged, so there is nothing to print.
+    invoice_id uuid,
     line_group text not null,
+    -- Of an item written by hand.
+    description text,
     occurred_at timestamptz not null,
     trace_version smallint not null,
     trace jsonb not null,
@@ -304,7 +309,9 @@ create table charges (
     constraint charges_source_check check (num_nonnulls(usage_event_id, period_id) <= 1 and
         (kind = 'manual' or num_nonnulls(usage_event_id, period_id) = 1)),
     constraint charges_customer_check check ((payer = 'customer') = (customer_id is not null)),
-    constraint charges_allowance_check check ((kind = 'allowance') = (grant_id is not null))
+    constraint charges_allowance_check check ((kind = 'allowance') = (grant_id is not null)),
+    constraint charges_invoice_check check (invoice_id is not null or kind = 'not_charged'),
+    constraint charges_description_check check ((kind = 'manual') = (description is not null))
 );
 create unique index charges_usage_key on charges (organization_id, usage_event_id, payer, revision, part) where usage_event_id is not null and reverses_id is null;
 create unique index charges_fee_key on charges (organization_id, period_id, payer, price_key, revision, part) nulls not distinct where period_id is not null and reverses_id is null;

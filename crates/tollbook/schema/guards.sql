@@ -37,7 +37,7 @@ create or replace trigger guard before update or delete on plan_versions for eac
 create or replace function guard_invoice() returns trigger language plpgsql as $$
 declare
     forward constant jsonb := '{"draft": ["draft", "finalized"], "finalized": ["finalized", "paid", "void", "uncollectible"],
-        "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid"]}';
+        "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid", "void"]}';
     -- The seller is generated, and so not yet known before the update; it follows from what may not change.
     mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at', 'seller_id'];
 begin
@@ -192,7 +192,7 @@ create or replace function guard_charge_references() returns trigger language pl
 begin
     perform from invoices i join (select distinct organization_id, invoice_id from added) c on c.organization_id = i.organization_id and c.invoice_id = i.id
         order by i.organization_id, i.id for share of i;
-    perform from (select distinct organization_id, invoice_id, payer, customer_id, currency from added) c
+    perform from (select distinct organization_id, invoice_id, payer, customer_id, currency from added where invoice_id is not null) c
         where not exists (select from invoices i where i.organization_id = c.organization_id and i.id = c.invoice_id and i.state = 'draft'
             and i.payer = c.payer and i.customer_id is not distinct from c.customer_id and i.currency = c.currency);
     if found then

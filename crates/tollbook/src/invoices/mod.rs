@@ -1,8 +1,9 @@
-//! Invoices: what a customer owes, and why.
+//! Invoices: what a payer owes, and why. Drafts gather charges; a finalized document never changes.
 
+mod drafts;
+mod due;
 mod finalize;
-mod sql;
-
+mod lines;
 #[cfg_attr(
     not(test),
     expect(
@@ -11,5 +12,9 @@ mod sql;
     )
 )]
 pub(crate) mod view;
+mod write;
 
+pub(crate) use drafts::{
+    Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_draft, lock_drafts, open_drafts,
+};
 pub(crate) use finalize::finalize_due;

@@ -136,12 +136,20 @@ async fn accounts(
     )
     .execute(&mut *tx)
     .await?;
+    // Two branches, so that each goes by the index: a customer's own accounts, and those of the whole sale.
     let rows = sqlx::query!(
-        r#"select k.position as "position!", a.id
-         from unnest($2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
-             with ordinality as k (payer, kind, meter, customer_id, currency, position)
+        r#"with k as (
+             select * from unnest($2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[])
+                 with ordinality as k (payer, kind, meter, customer_id, currency, position)
+         )
+         select k.position as "position!", a.id as "id!" from k
          join ledger_accounts a on a.organization_id = $1 and a.payer = k.payer and a.kind = k.kind and a.meter = k.meter
-             and a.customer_id is not distinct from k.customer_id and a.currency = k.currency"#,
+             and a.customer_id = k.customer_id and a.currency = k.currency
+         union all
+         select k.position, a.id from k
+         join ledger_accounts a on a.organization_id = $1 and a.payer = k.payer and a.kind = k.kind and a.meter = k.meter
+             and a.customer_id is null and a.currency = k.currency
+         where k.customer_id is null"#,
         organization.uuid(),
         &payers as &[&str],
         &kinds as &[&str],

@@ -7,15 +7,18 @@ use tollbook_core::ids::{OrganizationId, PlanId, PlanVersionId};
 use tollbook_core::plans::{Kind, Offer};
 use uuid::Uuid;
 
+use super::check::check;
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
+use crate::rating;
 
-/// Stores an offer as the first draft of a new plan. The offer was read, and so checked, by the core.
+/// Stores an offer as the first draft of a new plan. The offer was read, and so its form checked, by the core.
 pub(crate) async fn create(
     tx: &mut PgConnection,
     seller: Uuid,
     offer: &Offer,
 ) -> Result<(PlanId, PlanVersionId)> {
+    check(&offer.document)?;
     let (plan, version): (PlanId, PlanVersionId) = (new_id(), new_id());
     let code = offer
         .code
@@ -80,6 +83,7 @@ pub(crate) async fn publish(
 }
 
 /// Makes a published pay-per-call plan the one of an organization's customers without a subscription, from `at` on.
+/// Usage since a time that is past is rated again.
 pub(crate) async fn set_pay_per_call(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -115,10 +119,10 @@ pub(crate) async fn set_pay_per_call(
         version.uuid(),
         at.to_sqlx(),
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await
     .on_constraint("pay_per_call_terms_excl", || {
         Error::conflict("terms_overlap", "other pay-per-call terms are in force at that time")
     })?;
-    Ok(())
+    rating::queue_customers_since(tx, organization, at).await
 }

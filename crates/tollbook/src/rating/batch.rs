@@ -3,32 +3,21 @@
 //! A usage is rated as a whole: its first event with all corrections. What is in force and equal stays; what differs is
 //! reversed, to the last digit, and charged anew.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use tollbook_core::money::{Overflow, Quantity};
+use tollbook_core::rating::{ChargePart, PartKind, Rated, State, rate};
+use tollbook_core::time::Period;
 
-use tollbook_core::ids::{AccountId, GrantId, UsageEventId};
-use tollbook_core::money::Quantity;
-use tollbook_core::plans::Key;
-use tollbook_core::rating::{
-    ChargePart, Grant, GrantDraw, ProviderCost, Rated, State, Terms, TierDelta, TierTotal, Usage,
-    rate,
-};
-
-use super::load::{InForce, Item};
-use super::terms::TermsKey;
-
-/// What an account has used, over all of its periods.
-#[derive(Debug, Default)]
-pub(super) struct Book {
-    pub(super) grants: Vec<Grant>,
-    pub(super) tiers: Vec<TierTotal>,
-}
+use super::books::{Book, Books};
+use super::in_force::{InForce, Known, drawn};
+use super::items::Item;
+use super::queue::Refusals;
+use super::terms::{Prepared, Ready};
 
 /// What is to be written of one usage.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
     pub(super) item: &'a Item,
-    pub(super) reverse: Vec<InForce>,
+    pub(super) reverse: &'a [InForce],
     pub(super) charge: Vec<ChargePart>,
     pub(super) revision: i32,
     pub(super) currency: String,
@@ -37,185 +26,172 @@ pub(super) struct Change<'a> {
 impl Change<'_> {
     /// Whether there is anything to pay.
     pub(super) fn costs(&self) -> bool {
+        let costs = |part: &ChargePart| part.amount.is_some_and(|amount| !amount.is_zero());
+        self.charge.iter().any(costs)
+    }
+
+    /// Whether there is anything to print.
+    pub(super) fn is_printed(&self) -> bool {
         self.charge
             .iter()
-            .any(|part| part.amount.is_some_and(|amount| !amount.is_zero()))
+            .any(|part| part.kind != PartKind::NotCharged)
     }
-}
-
-/// Why a usage was not rated; it stays in the queue, visible.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) usage: UsageEventId,
-    pub(super) account: AccountId,
-    pub(super) why: String,
 }
 
 /// The outcome of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Outcome<'a> {
     pub(super) changes: Vec<Change<'a>>,
-    pub(super) refused: Vec<Refused>,
+    pub(super) refused: Refusals,
+    /// Usages that nobody sells to their payer.
+    pub(super) unpriced: u64,
 }
 
-/// Rates `items`, in canonical order, on the books of their accounts.
+/// What to do with one usage.
+enum Step<'a> {
+    Rate(&'a Prepared, Period),
+    /// Its price was given with it, and it has not changed since.
+    Keep,
+    /// Nobody sells it: nothing to charge.
+    Unpriced,
+    Refuse(String),
+}
+
+/// Rates `items`, in canonical order, on the books of their accounts. What they drew before is taken back first, so
+/// that each is rated on what came before it.
 pub(super) fn rate_all<'a>(
     items: &'a [Item],
-    terms: &HashMap<TermsKey, Arc<Terms>>,
-    in_force: &HashMap<(UsageEventId, AccountId), Vec<InForce>>,
-    books: &mut HashMap<AccountId, Book>,
-) -> Outcome<'a> {
-    let mut outcome = Outcome::default();
-    for item in items {
-        // Nobody sells it: nothing to charge.
-        let Some(terms) = item.terms.as_ref().and_then(|key| terms.get(key)) else {
-            continue;
-        };
-        let known = in_force
-            .get(&(item.usage, item.account))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let book = books.entry(item.account).or_default();
-        match rate_one(item, terms, known, book) {
-            Ok(Some(change)) => outcome.changes.push(change),
-            Ok(None) => {}
-            Err(why) => outcome.refused.push(Refused {
-                usage: item.usage,
-                account: item.account,
-                why,
-            }),
+    terms: &Ready,
+    known: &'a Known,
+    books: &mut Books,
+) -> Result<Outcome<'a>, Overflow> {
+    let known_of = |item: &Item| known.get(&item.key).map(Vec::as_slice).unwrap_or_default();
+    let steps: Vec<Step<'_>> = items
+        .iter()
+        .map(|item| step(item, terms, known_of(item)))
+        .collect::<Result<_, _>>()?;
+    for (item, step) in items.iter().zip(&steps) {
+        if let Step::Rate(..) = step {
+            book(books, item, known_of(item), State::revert)?;
         }
     }
+    let mut outcome = Outcome::default();
+    for (item, step) in items.iter().zip(steps) {
+        let refusal = match step {
+            Step::Keep => None,
+            Step::Unpriced => {
+                outcome.unpriced += 1;
+                None
+            }
+            Step::Refuse(why) => Some(why),
+            Step::Rate(prepared, period) => {
+                let book = books.entry(item.key.account).or_default();
+                match rate_one(item, prepared, period, known_of(item), book) {
+                    Ok(change) => {
+                        outcome.changes.extend(change);
+                        None
+                    }
+                    Err(why) => {
+                        // What it was charged stays in force, and so does what it drew.
+                        self::book(books, item, known_of(item), State::apply)?;
+                        Some(why)
+                    }
+                }
+            }
+        };
+        if let Some(why) = refusal {
+            outcome.refused.insert(item.key, why);
+        }
+    }
+    Ok(outcome)
+}
+
+fn step<'a>(item: &Item, terms: &'a Ready, known: &[InForce]) -> Result<Step<'a>, Overflow> {
+    if known.iter().any(InForce::is_manual) {
+        let mut charged = Quantity::ZERO;
+        for charge in known {
+            charged = charged.checked_add(charge.quantity)?;
+        }
+        return Ok(if charged == item.quantity {
+            Step::Keep
+        } else {
+            Step::Refuse("it was priced by hand, so its correction has to be too".into())
+        });
+    }
+    let ready = item.terms.as_ref().and_then(|key| terms.get(key));
+    Ok(match (ready, item.period) {
+        (None, _) => Step::Unpriced,
+        (Some(Err(why)), _) => Step::Refuse(why.clone()),
+        (Some(Ok(_)), None) => Step::Refuse("the billing period is not made yet".into()),
+        (Some(Ok(prepared)), Some(period)) => Step::Rate(prepared, period),
+    })
+}
+
+/// Takes back from an account's book what charges drew, or puts it there.
+fn book(
+    books: &mut Books,
+    item: &Item,
+    charges: &[InForce],
+    change: impl Fn(&mut State, &Rated) -> Result<(), Overflow>,
+) -> Result<(), Overflow> {
+    let book = books.entry(item.key.account).or_default();
+    for (period_start, rated) in drawn(charges) {
+        on(book, period_start, |state| change(state, &rated))?;
+    }
+    Ok(())
+}
+
+/// Does something on the state of an account in one period.
+fn on<T>(book: &mut Book, period_start: jiff::Timestamp, act: impl FnOnce(&mut State) -> T) -> T {
+    let mut state = State {
+        period_start,
+        grants: std::mem::take(&mut book.grants),
+        tiers: std::mem::take(&mut book.tiers),
+    };
+    let outcome = act(&mut state);
+    (book.grants, book.tiers) = (state.grants, state.tiers);
     outcome
 }
 
 fn rate_one<'a>(
     item: &'a Item,
-    terms: &Terms,
-    known: &[InForce],
+    prepared: &Prepared,
+    period: Period,
+    known: &'a [InForce],
     book: &mut Book,
 ) -> Result<Option<Change<'a>>, String> {
-    let period_start = item
-        .contract
-        .map_or_else(|| month_start(item), |contract| contract.starts_at);
-    let mut state = State {
-        period_start,
-        grants: book.grants.clone(),
-        tiers: book.tiers.clone(),
-    };
-    for (period_start, before) in drawn_before(known, &state) {
-        state.period_start = period_start;
-        state.revert(&before).map_err(|e| e.to_string())?;
-    }
-    state.period_start = period_start;
-    let rated = rate(&usage(item), terms, &state).map_err(|e| e.to_string())?;
-    if rated.is_pending() {
-        return Err("the provider's price is not known yet".into());
-    }
-    if same(known, &rated) {
+    let rated = on(book, period.start(), |state| -> Result<Rated, String> {
+        let rated = rate(&item.usage(), &prepared.terms, state).map_err(|e| e.to_string())?;
+        if rated.is_pending() {
+            return Err("the provider's price is not known yet".into());
+        }
+        state.apply(&rated).map_err(|e| e.to_string())?;
+        Ok(rated)
+    })?;
+    if same(item, known, &rated) {
         return Ok(None);
     }
-    state.apply(&rated).map_err(|e| e.to_string())?;
-    (book.grants, book.tiers) = (state.grants, state.tiers);
     Ok(Some(Change {
         item,
-        reverse: known.to_vec(),
+        reverse: known,
         revision: known.iter().map(|c| c.revision).max().unwrap_or(0) + 1,
-        currency: terms.currency().to_string(),
+        currency: prepared.terms.currency().to_string(),
         charge: rated.parts,
     }))
 }
 
-/// Without a subscription, tiers count by calendar month.
-fn month_start(item: &Item) -> jiff::Timestamp {
-    let zone: Result<tollbook_core::time::Zone, _> = item.zone.parse();
-    zone.ok()
-        .and_then(|zone| zone.month(item.occurred_at).ok())
-        .map_or(item.occurred_at, |month| month.start())
-}
-
-fn usage(item: &Item) -> Usage {
-    let is_time =
-        item.meter.built_in() == Some(tollbook_core::metering::BuiltInMeter::CallDurationSeconds);
-    Usage {
-        id: item.usage,
-        meter: item.meter.clone(),
-        quantity: item.quantity,
-        occurred_at: item.began_at,
-        is_time,
-        direction: item.direction,
-        destination: item.destination.clone(),
-        provider_cost: ProviderCost::Pending,
-    }
-}
-
-/// What charges in force drew from grants and counted under tiers, by period.
-fn drawn_before(known: &[InForce], state: &State) -> HashMap<jiff::Timestamp, Rated> {
-    let mut before: HashMap<jiff::Timestamp, Rated> = HashMap::new();
-    for charge in known {
-        let rated = before.entry(charge.period_start).or_default();
-        if let Some(grant_id) = charge.grant {
-            rated.grant_draws.push(GrantDraw {
-                grant_id,
-                quantity: charge.quantity,
-            });
-        }
-        let key = charge
-            .price_key
-            .as_deref()
-            .and_then(|key| Key::from_stored(key).ok());
-        let is_counted = matches!(charge.kind.as_str(), "usage" | "overage");
-        if let Some(price_key) = key.filter(|_| is_counted)
-            && state
-                .tiers
-                .iter()
-                .any(|t| t.price_key == price_key && t.period_start == charge.period_start)
-        {
-            rated.tier_deltas.push(TierDelta {
-                price_key,
-                quantity: charge.quantity,
-            });
-        }
-    }
-    before
-}
-
 /// Whether a rating says exactly what is in force.
-fn same(known: &[InForce], rated: &Rated) -> bool {
-    type Said<'a> = (
-        i32,
-        String,
-        Option<&'a str>,
-        Option<GrantId>,
-        Quantity,
-        Option<tollbook_core::money::Fraction>,
-    );
-    let known: Vec<Said<'_>> = known
-        .iter()
-        .map(|c| {
-            (
-                c.part,
-                c.kind.clone(),
-                c.price_key.as_deref(),
-                c.grant,
-                c.quantity,
-                Some(c.amount),
-            )
-        })
-        .collect();
-    let rated: Vec<Said<'_>> = rated
-        .parts
-        .iter()
-        .map(|p| {
-            (
-                i32::from(p.part),
-                p.kind.to_string(),
-                p.price_key.as_ref().map(Key::as_str),
-                p.grant_id,
-                p.quantity,
-                p.amount,
-            )
-        })
-        .collect();
-    known == rated
+fn same(item: &Item, known: &[InForce], rated: &Rated) -> bool {
+    let version = item.terms.as_ref().map(|key| key.version);
+    let same_part = |(before, now): (&InForce, &ChargePart)| {
+        before.version == version
+            && before.subscription == item.subscription
+            && before.part == i32::from(now.part)
+            && before.kind == now.kind.as_str()
+            && before.price_key == now.price_key
+            && before.grant == now.grant_id
+            && before.quantity == now.quantity
+            && Some(before.amount) == now.amount
+    };
+    known.len() == rated.parts.len() && known.iter().zip(&rated.parts).all(same_part)
 }

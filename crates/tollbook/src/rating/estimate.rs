@@ -17,8 +17,8 @@ use tollbook_core::rating::{ProviderCost, State, Terms, Usage, rate};
 use tollbook_core::time::{Seconds, Zone};
 use uuid::Uuid;
 
-use super::load;
-use super::terms::{TermsCache, TermsKey};
+use super::books;
+use super::terms::{Prepared, TermsCache, TermsKey};
 use crate::error::{Error, Result};
 
 /// Digits after the point of an estimate; more would suggest a precision that it has not.
@@ -61,19 +61,20 @@ pub(crate) async fn estimates(
         .values()
         .map(|standing| (organization, standing.account))
         .collect();
-    let mut grants = load::grants(tx, &keys, now).await?;
     let since = standings
         .values()
         .map(|it| it.period_start)
         .min()
         .unwrap_or(now);
-    let mut tiers = load::tiers(tx, &keys, since).await?;
+    let books = books::load(tx, &keys, now, since).await?;
     let mut states: HashMap<CustomerId, State> = HashMap::new();
     for (customer, standing) in &standings {
+        // Several customers may share an account.
+        let book = books.get(&standing.account).cloned().unwrap_or_default();
         let state = State {
             period_start: standing.period_start,
-            grants: grants.remove(&standing.account).unwrap_or_default(),
-            tiers: tiers.remove(&standing.account).unwrap_or_default(),
+            grants: book.grants,
+            tiers: book.tiers,
         };
         states.insert(*customer, state);
     }
@@ -81,7 +82,7 @@ pub(crate) async fn estimates(
     for call in running {
         if let (Some(standing), Some(state)) =
             (standings.get(&call.customer), states.get(&call.customer))
-            && let Some(estimate) = estimate(call, &standing.terms, state, now)
+            && let Some(estimate) = estimate(call, &standing.prepared.terms, state, now)
         {
             found.insert(call.call, estimate);
         }
@@ -119,7 +120,8 @@ pub(crate) async fn minute_price(
         destination: None,
         answered_at: now,
     };
-    let price = terms.get(&key).and_then(|terms| {
+    let price = terms.get(&key).and_then(|prepared| {
+        let terms = &prepared.as_ref().ok()?.terms;
         let rated = rate(&usage(&minute, Seconds::new(60)), terms, &State::new(now)).ok()?;
         let total = rated.total().ok()??;
         (!total.is_zero()).then(|| Some((plain(total).ok()?, terms.currency())))?
@@ -130,7 +132,7 @@ pub(crate) async fn minute_price(
 /// What a customer's usage falls under.
 struct Standing {
     account: AccountId,
-    terms: Arc<Terms>,
+    prepared: Arc<Prepared>,
     period_start: Timestamp,
 }
 
@@ -175,12 +177,12 @@ async fn standings(
     Ok(keyed
         .into_iter()
         .filter_map(|(customer, account, key, period_start)| {
-            let terms = Arc::clone(terms.get(&key)?);
+            let prepared = Arc::clone(terms.get(&key)?.as_ref().ok()?);
             Some((
                 customer,
                 Standing {
                     account,
-                    terms,
+                    prepared,
                     period_start,
                 },
             ))

@@ -4,16 +4,20 @@
 //! batch, and what they say is stored in one transaction. Rating the same usage again changes nothing.
 
 mod batch;
+mod books;
 mod estimate;
-mod load;
+mod in_force;
+mod items;
 mod place;
+mod queue;
+mod row;
 mod store;
+mod tail;
 mod terms;
 mod worker;
 
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price};
-pub(crate) use load::grants_of;
-pub(crate) use place::{FeePlace, fee_draft};
-pub(crate) use store::{Fee, charge_fee};
+pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
+pub(crate) use row::{ChargeRow, Charged, insert as insert_charges};
 pub(crate) use terms::TermsCache;
 pub(crate) use worker::{drain, start};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use tollbook_core::ids::PlanVersionId;
-use tollbook_core::plans::Document;
-use tollbook_core::rating::{Surroundings, Terms};
+use tollbook_core::plans::{Document, GrantCycle, Rate};
+use tollbook_core::rating::{Surroundings, Terms, order_matters};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
@@ -23,61 +23,60 @@ pub(crate) struct TermsKey {
     pub(crate) zone: String,
 }
 
+/// A plan version ready for rating, and what one usage on it means for the others.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) terms: Terms,
+    /// Usages share an allowance or a tier total: when one changes, those after it may cost something else.
+    pub(super) is_shared: bool,
+    /// The order in which usages are rated changes what they cost.
+    pub(super) is_ordered: bool,
+    /// An allowance outlives its billing period, so a change may reach into the periods after it.
+    pub(super) is_carried: bool,
+}
+
+/// Terms by key. A version that cannot be prepared says why: its usage stays in the queue and that of others goes on.
+pub(crate) type Ready = HashMap<TermsKey, Result<Arc<Prepared>, String>>;
+
 /// The plan versions that this node has prepared.
 #[derive(Debug, Default)]
-pub(crate) struct TermsCache(Mutex<HashMap<TermsKey, Arc<Terms>>>);
+pub(crate) struct TermsCache(Mutex<HashMap<TermsKey, Arc<Prepared>>>);
 
 impl TermsCache {
     /// The terms of these keys, those not prepared yet read in one query.
-    pub(crate) async fn get(
-        &self,
-        tx: &mut PgConnection,
-        keys: &[TermsKey],
-    ) -> Result<HashMap<TermsKey, Arc<Terms>>> {
+    pub(super) async fn get(&self, tx: &mut PgConnection, keys: &[TermsKey]) -> Result<Ready> {
         let (mut found, missing) = self.known(keys);
         if missing.is_empty() {
             return Ok(found);
         }
-        let (sellers, versions): (Vec<Uuid>, Vec<Uuid>) =
-            missing.iter().map(|k| (k.seller, k.version.uuid())).unzip();
-        let documents = sqlx::query!(
-            r#"select v.seller_id, v.id, v.document::text as "document!"
-             from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (seller_id, id)) k
-             join plan_versions v on v.seller_id = k.seller_id and v.id = k.id"#,
-            &sellers,
-            &versions,
-        )
-        .fetch_all(tx)
-        .await?;
-        let documents: HashMap<(Uuid, Uuid), String> = documents
-            .into_iter()
-            .map(|row| ((row.seller_id, row.id), row.document))
-            .collect();
+        let documents = documents(tx, &missing).await?;
+        let mut fresh = HashMap::new();
         for key in missing {
-            let document = documents
-                .get(&(key.seller, key.version.uuid()))
-                .ok_or(Error::NotFound("plan version"))?;
-            found.insert(key.clone(), Arc::new(prepare(&key, document)?));
+            let document = documents.get(&(key.seller, key.version.uuid()));
+            let prepared = match document {
+                Some(document) => prepare(&key, document).map(Arc::new),
+                None => Err(Error::NotFound("plan version").to_string()),
+            };
+            if let Ok(prepared) = &prepared {
+                fresh.insert(key.clone(), Arc::clone(prepared));
+            }
+            found.insert(key, prepared);
         }
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() + found.len() > KEPT_MAX {
+        if cache.len() + fresh.len() > KEPT_MAX {
             cache.clear();
         }
-        cache.extend(
-            found
-                .iter()
-                .map(|(key, terms)| (key.clone(), Arc::clone(terms))),
-        );
+        cache.extend(fresh);
         Ok(found)
     }
 
-    fn known(&self, keys: &[TermsKey]) -> (HashMap<TermsKey, Arc<Terms>>, Vec<TermsKey>) {
+    fn known(&self, keys: &[TermsKey]) -> (Ready, Vec<TermsKey>) {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for key in keys {
             match cache.get(key) {
-                Some(terms) => drop(found.insert(key.clone(), Arc::clone(terms))),
+                Some(prepared) => drop(found.insert(key.clone(), Ok(Arc::clone(prepared)))),
                 None if missing.contains(key) => {}
                 None => missing.push(key.clone()),
             }
@@ -86,15 +85,61 @@ impl TermsCache {
     }
 }
 
-fn prepare(key: &TermsKey, document: &str) -> Result<Terms> {
-    let wrong = |e: &dyn std::fmt::Display| {
-        Error::Internal(format!("plan version {} cannot be used: {e}", key.version))
-    };
-    let document: Document = serde_json::from_str(document).map_err(|e| wrong(&e))?;
+async fn documents(
+    tx: &mut PgConnection,
+    keys: &[TermsKey],
+) -> Result<HashMap<(Uuid, Uuid), String>> {
+    let (sellers, versions): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|k| (k.seller, k.version.uuid())).unzip();
+    let rows = sqlx::query!(
+        r#"select v.seller_id, v.id, v.document::text as "document!"
+         from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (seller_id, id)) k
+         join plan_versions v on v.seller_id = k.seller_id and v.id = k.id"#,
+        &sellers,
+        &versions,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.seller_id, row.id), row.document))
+        .collect())
+}
+
+fn prepare(key: &TermsKey, document: &str) -> Result<Prepared, String> {
+    let wrong = |e: &dyn std::fmt::Display| format!("plan version {}: {e}", key.version);
+    let document = Document::read(document.as_bytes()).map_err(|e| wrong(&e))?;
     let zone: Zone = key.zone.parse().map_err(|e| wrong(&e))?;
     let surroundings = Surroundings {
         zone: Some(zone),
         ..Surroundings::default()
     };
-    Terms::new(&document, &surroundings).map_err(|e| wrong(&e))
+    let terms = Terms::new(&document, &surroundings).map_err(|e| wrong(&e))?;
+    let is_carried = document
+        .allowances
+        .iter()
+        .any(|it| it.rollover.is_some() || it.every == GrantCycle::Year);
+    Ok(Prepared {
+        is_shared: !document.allowances.is_empty() || counts(&document),
+        is_ordered: order_matters(&terms),
+        is_carried,
+        terms,
+    })
+}
+
+/// Whether a price depends on how much a period has counted before.
+fn counts(document: &Document) -> bool {
+    document.prices.iter().any(|price| {
+        let bands = price.bands.iter().map(|band| &band.rate);
+        std::iter::once(&price.rate)
+            .chain(bands)
+            .any(|rate| match rate {
+                Rate::Graduated { .. } | Rate::Volume { .. } | Rate::Package { .. } => true,
+                Rate::PerUnit { .. }
+                | Rate::ByDuration { .. }
+                | Rate::Flat { .. }
+                | Rate::CostPlus { .. }
+                | Rate::Deck { .. } => false,
+            })
+    })
 }

@@ -1,36 +1,52 @@
-//! Takes usage from the rating queue, lane by lane.
+//! Takes usage from the rating queue and rates it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::{AccountId, InvoiceId, OrganizationId};
+use tollbook_core::ids::AccountId;
 
-use super::batch::{Book, Outcome, rate_all};
-use super::load::{self, Item, Queued};
-use super::place::{self, Place};
-use super::{store, terms::TermsKey};
+use super::batch::{Outcome, rate_all};
+use super::books::{self, Books};
+use super::in_force::{Known, in_force};
+use super::items::{Item, UsageKey, items};
+use super::queue::{self, Queued};
+use super::terms::{Ready, TermsKey};
+use super::{store, tail};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::live::{self, LiveKind};
 
 /// Rows of one transaction.
-const BATCH_MAX: i64 = 500;
+const BATCH_MAX: usize = 500;
+/// Workers of one node: while one waits for its commit, the other computes.
+const WORKERS: usize = 2;
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_millis(500);
+/// How often usage that could not be rated is looked at again.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Starts this node's rating workers. They end after `stop`, when what runs has ended.
 pub(crate) fn start(app: &App, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
-    tasks.spawn(work(app.clone(), stop.clone()));
+    for _ in 0..WORKERS {
+        tasks.spawn(work(app.clone(), stop.clone()));
+    }
 }
 
 async fn work(app: App, stop: CancellationToken) {
+    let mut retried = Instant::now();
     while !stop.is_cancelled() {
-        match drain(&app).await {
+        if retried.elapsed() >= RETRY {
+            retried = Instant::now();
+            if let Err(error) = retry(&app).await {
+                tracing::warn!(%error, "parked usage cannot be tried again");
+            }
+        }
+        match rate_some(&app).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => tracing::warn!(%error, "usage cannot be rated"),
@@ -43,37 +59,33 @@ async fn work(app: App, stop: CancellationToken) {
     }
 }
 
-/// Rates a batch of each busy lane; returns how many rows were looked at.
+/// Rates until nothing is left that this node may take; returns how many rows left the queue or were put aside.
 pub(crate) async fn drain(app: &App) -> Result<usize> {
-    let mut tx = app.db.begin(&Actor::system()).await?;
-    let lanes = sqlx::query_scalar!(
-        "select lane from rating_queue where parked_at is null group by lane order by min(seq)
-         -- all organizations: the queue is the platform's"
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    tx.rollback().await?;
     let mut count = 0;
-    for lane in lanes {
-        count += drain_lane(app, lane).await?;
+    loop {
+        match rate_some(app).await? {
+            0 => return Ok(count),
+            some => count += some,
+        }
     }
+}
+
+/// Gives usage that was put aside another try, when its time has come.
+pub(crate) async fn retry(app: &App) -> Result<u64> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let count = queue::retry_parked(&mut tx).await?;
+    tx.commit().await?;
     Ok(count)
 }
 
-async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
+/// Rates one batch; returns how many rows were dealt with. A batch that the database refuses is halved until the bad
+/// usage stands alone, and that is put aside: it must not hold up the others.
+async fn rate_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let is_free = sqlx::query_scalar!(
-            r#"select pg_try_advisory_xact_lock(8243003, $1) as "locked!""#,
-            i32::from(lane)
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        if !is_free {
-            return Ok(0);
-        }
-        let queued = load::queue(&mut tx, lane, limit).await?;
+        let lanes = queue::claim_lanes(&mut tx).await?;
+        let queued = queue::rows(&mut tx, &lanes, limit).await?;
         let Some(first) = queued.first() else {
             return Ok(0);
         };
@@ -85,147 +97,96 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
             }
             Err(error) if error.is_transient() => return Err(error),
             Err(error) if queued.len() == 1 => {
-                tracing::error!(usage = %first.usage, %error, "a usage cannot be rated");
-                drop(tx);
+                tx.rollback().await?;
+                tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
                 let mut tx = app.db.begin(&Actor::system()).await?;
-                park(&mut tx, &[(first.seq, error.to_string())]).await?;
+                queue::park(&mut tx, &[(first.seq, &why(&error))]).await?;
                 tx.commit().await?;
                 return Ok(1);
             }
-            Err(_) => limit = (i64::try_from(queued.len()).unwrap_or(2) / 2).max(1),
+            Err(_) => limit = (queued.len() / 2).max(1),
         }
+    }
+}
+
+/// An error in full: the message of a database error is in its source.
+fn why(error: &Error) -> String {
+    match error {
+        Error::Database(source) => format!("{error}: {source}"),
+        other => other.to_string(),
     }
 }
 
 async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Result<()> {
-    let keys: Vec<(OrganizationId, AccountId)> =
-        queued.iter().map(|q| (q.organization, q.account)).collect();
-    load::lock_accounts(tx, &keys).await?;
-    let items = load::items(tx, queued).await?;
-    let terms_keys: Vec<TermsKey> = items.iter().filter_map(|i| i.terms.clone()).collect();
-    let terms = app.terms.get(tx, &terms_keys).await?;
-    let mut books = books(tx, &keys, &items).await?;
-    let before = store::copy(&books);
-    let in_force = load::in_force(tx, &items).await?;
-    let Outcome { changes, refused } = rate_all(&items, &terms, &in_force, &mut books);
-    let places: Vec<Place> = changes
-        .iter()
-        .map(|c| place::place(c.item, &c.currency, c.costs()))
-        .collect::<Result<_>>()?;
-    let drafts = place::drafts(
-        tx,
-        &places.iter().cloned().collect::<BTreeSet<_>>(),
-        app.clock.now(),
-    )
-    .await?;
-    let invoices: Vec<InvoiceId> = places
-        .iter()
-        .filter_map(|p| drafts.get(p).copied())
-        .collect();
-    store::write(tx, &changes, &invoices).await?;
-    store::write_books(tx, &store::organizations(&items), &books, &before).await?;
-    settle(tx, queued, &items, &refused).await?;
+    let accounts = queue::accounts(queued);
+    queue::lock_accounts(tx, &accounts).await?;
+    let keys: Vec<UsageKey> = queued.iter().map(|q| q.key).collect();
+    let mut batch = items(tx, &keys).await?;
+    let mut known = in_force(tx, &batch).await?;
+    let terms = app.terms.get(tx, &terms_keys(&batch)).await?;
+    let behind = tail::extend(tx, &batch, &terms, &known).await?;
+    tail::load(tx, &behind, &mut batch, &mut known).await?;
+    let terms = if behind.is_empty() {
+        terms
+    } else {
+        app.terms.get(tx, &terms_keys(&batch)).await?
+    };
+    let (since, counted_since) = reach(&batch, &known);
+    let mut books = books::load(tx, &accounts, since, counted_since).await?;
+    let before = books.clone();
+    let Outcome {
+        changes,
+        refused,
+        unpriced,
+    } = rate(&batch, &terms, &known, &mut books)?;
+    store::write(tx, &changes, app.clock.now()).await?;
+    let organizations: HashMap<AccountId, _> = accounts.iter().map(|(o, a)| (*a, *o)).collect();
+    books::write(tx, &organizations, &books, &before).await?;
+    queue::settle(tx, queued, &refused).await?;
+    metrics::counter!("tollbook_usage_unpriced_total").increment(unpriced);
     let mut told: Vec<_> = changes
         .iter()
-        .filter_map(|c| {
-            Some((
-                c.item.organization,
-                LiveKind::CallUpdated,
-                c.item.call?.uuid(),
-            ))
-        })
+        .filter_map(|c| Some((c.item.key.organization, c.item.call?.id)))
         .collect();
+    told.sort_unstable();
     told.dedup();
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|(organization, call)| (organization, LiveKind::CallUpdated, call.uuid()))
+        .collect();
     live::publish(tx, &told).await
 }
 
-async fn books(
-    tx: &mut PgConnection,
-    keys: &[(OrganizationId, AccountId)],
-    items: &[Item],
-) -> Result<HashMap<AccountId, Book>> {
-    let since = items
-        .iter()
-        .map(|i| i.occurred_at)
-        .min()
-        .unwrap_or(Timestamp::MIN);
-    let period = items
-        .iter()
-        .filter_map(|i| i.contract.map(|c| c.starts_at))
-        .min()
-        .unwrap_or(since);
-    // A month may have begun in another zone up to a month and a day before the usage.
-    let tiers_since = since
-        .min(period)
-        .checked_sub(jiff::SignedDuration::from_hours(24 * 32))
-        .unwrap_or(Timestamp::MIN);
-    let grants = load::grants(tx, keys, since).await?;
-    let tiers = load::tiers(tx, keys, tiers_since).await?;
-    let mut books: HashMap<AccountId, Book> = HashMap::new();
-    for (account, grants) in grants {
-        books.entry(account).or_default().grants = grants;
-    }
-    for (account, tiers) in tiers {
-        books.entry(account).or_default().tiers = tiers;
-    }
-    Ok(books)
+fn rate<'a>(
+    batch: &'a [Item],
+    terms: &Ready,
+    known: &'a Known,
+    books: &mut Books,
+) -> Result<Outcome<'a>> {
+    rate_all(batch, terms, known, books)
+        .map_err(|e| Error::Internal(format!("what was charged cannot be taken back: {e}")))
 }
 
-/// Rated rows leave the queue; refused ones stay, with the reason.
-async fn settle(
-    tx: &mut PgConnection,
-    queued: &[Queued],
-    items: &[Item],
-    refused: &[super::batch::Refused],
-) -> Result<()> {
-    let refused_root: HashMap<_, &str> = refused
-        .iter()
-        .map(|r| ((r.usage, r.account), r.why.as_str()))
-        .collect();
-    if refused_root.is_empty() {
-        let seqs: Vec<i64> = queued.iter().map(|q| q.seq).collect();
-        sqlx::query!(
-            "delete from rating_queue where seq = any($1) -- all organizations: by key",
-            &seqs
-        )
-        .execute(tx)
-        .await?;
-        return Ok(());
-    }
-    // A correction is refused with the event that it corrects.
-    let roots: HashMap<_, _> = super::load::roots(tx, queued).await?;
-    debug_assert!(!items.is_empty(), "something was refused");
-    let (mut done, mut parked) = (Vec::new(), Vec::new());
-    for row in queued {
-        let root = roots
-            .get(&(row.organization, row.usage))
-            .copied()
-            .unwrap_or(row.usage);
-        match refused_root.get(&(root, row.account)) {
-            Some(why) => parked.push((row.seq, (*why).to_owned())),
-            None => done.push(row.seq),
-        }
-    }
-    sqlx::query!(
-        "delete from rating_queue where seq = any($1) -- all organizations: by key",
-        &done
-    )
-    .execute(&mut *tx)
-    .await?;
-    park(tx, &parked).await
+fn terms_keys(batch: &[Item]) -> Vec<TermsKey> {
+    batch.iter().filter_map(|item| item.terms.clone()).collect()
 }
 
-async fn park(tx: &mut PgConnection, rows: &[(i64, String)]) -> Result<()> {
-    let (seqs, errors): (Vec<i64>, Vec<&str>) =
-        rows.iter().map(|(seq, why)| (*seq, why.as_str())).unzip();
-    sqlx::query!(
-        "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp()
-         from unnest($1::bigint[], $2::text[]) as k (seq, error)
-         where q.seq = k.seq -- all organizations: by key",
-        &seqs,
-        &errors as &[&str],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+/// How far back the books of a batch have to be read: usage, and the periods that it counts or counted in.
+fn reach(batch: &[Item], known: &Known) -> (Timestamp, Timestamp) {
+    let since = batch
+        .iter()
+        .map(|item| item.occurred_at)
+        .min()
+        .unwrap_or(Timestamp::MAX);
+    let now = batch
+        .iter()
+        .filter_map(|item| Some(item.period?.start()))
+        .min();
+    let before = known.values().flatten().map(|charge| charge.period_start);
+    // Within a second, since a stored time has microseconds.
+    let counted = before.chain(now).min().unwrap_or(since);
+    let counted = counted
+        .checked_sub(SignedDuration::from_secs(1))
+        .unwrap_or(Timestamp::MIN);
+    (since, counted)
 }

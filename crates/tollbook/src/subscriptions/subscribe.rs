@@ -11,9 +11,10 @@ use tollbook_core::subscriptions::Schedule;
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
-use super::extend::extend;
+use super::periods::add_periods;
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
+use crate::rating;
 
 /// A subscription to start.
 #[derive(Debug, Clone)]
@@ -25,10 +26,12 @@ pub(crate) struct NewSubscription {
     pub(crate) starts_at: Timestamp,
     /// The day of the month on which periods begin; the day it starts on if absent.
     pub(crate) billing_day: Option<i8>,
+    /// Without renewal it ends with its first period.
     pub(crate) auto_renew: bool,
 }
 
-/// Starts a subscription: its account, its terms, its first periods with their fees and grants.
+/// Starts a subscription: its account, its terms, its first periods with their fees and grants. Usage since a start that
+/// is past is rated again.
 pub(crate) async fn subscribe(
     tx: &mut PgConnection,
     new: &NewSubscription,
@@ -49,44 +52,74 @@ pub(crate) async fn subscribe(
     let day = new
         .billing_day
         .unwrap_or_else(|| zone.date(new.starts_at).day());
-    let schedule = Schedule::with_billing_day(day, interval, new.starts_at, zone.clone())
+    let schedule = Schedule::with_billing_day(day, interval, new.starts_at, zone)
         .map_err(|e| Error::invalid("billingCycleDay", e.to_string()))?;
     let account = account(tx, new.organization, new.payer).await?;
+    rating::lock_accounts(tx, &[(new.organization, account)]).await?;
+    let id = insert(tx, new, &schedule, account).await?;
+    add_segment(tx, new, seller, id).await?;
+    add_periods(tx, new.organization, id, now).await?;
+    if new.starts_at <= now {
+        rating::queue_since(tx, new.organization, account, new.starts_at).await?;
+    }
+    Ok(id)
+}
+
+async fn insert(
+    tx: &mut PgConnection,
+    new: &NewSubscription,
+    schedule: &Schedule,
+    account: AccountId,
+) -> Result<SubscriptionId> {
+    let first = schedule
+        .index_at(new.starts_at)
+        .and_then(|index| schedule.period(index))
+        .map_err(|e| Error::invalid("startDate", e.to_string()))?;
+    let ends_at = (!new.auto_renew).then(|| first.end());
     let id: SubscriptionId = new_id();
     sqlx::query!(
-        "insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at, auto_renew)
-         values ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10)",
-        organization,
+        "insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at, ends_at, auto_renew)
+         values ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11)",
+        new.organization.uuid(),
         id.uuid(),
         new.payer.kind().as_str(),
         new.payer.customer().map(Uuid::from),
         account.uuid(),
-        zone.name(),
+        schedule.zone().name(),
         schedule.anchor_on().to_sqlx(),
-        i32::try_from(interval).unwrap_or(1),
+        i32::try_from(schedule.interval_months()).unwrap_or(1),
         new.starts_at.to_sqlx(),
+        ends_at.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
         new.auto_renew,
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await
     .on_constraint("subscriptions_account_id_excl", || {
         Error::conflict("already_subscribed", "there is a subscription at that time already")
     })?;
+    Ok(id)
+}
+
+async fn add_segment(
+    tx: &mut PgConnection,
+    new: &NewSubscription,
+    seller: Uuid,
+    id: SubscriptionId,
+) -> Result<()> {
     let segment: SegmentId = new_id();
     sqlx::query!(
         "insert into subscription_segments (organization_id, id, subscription_id, seller_id, plan_version_id, starts_at)
          values ($1, $2, $3, $4, $5, $6)",
-        organization,
+        new.organization.uuid(),
         segment.uuid(),
         id.uuid(),
         seller,
         new.plan_version.uuid(),
         new.starts_at.to_sqlx(),
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    extend(tx, new.organization, id, now).await?;
-    Ok(id)
+    Ok(())
 }
 
 async fn published_interval(

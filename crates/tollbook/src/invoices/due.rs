@@ -1,0 +1,180 @@
+//! Drafts that are to be finalized, with what their payer and seller say about them.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use tollbook_core::ids::{CustomerId, InvoiceId, OrganizationId};
+use tollbook_core::invoices::{TaxRate, TaxTreatment};
+use tollbook_core::money::{Currency, Fraction, Percent, Quantity, Rounding};
+use tollbook_core::payer::PayerKind;
+use uuid::Uuid;
+
+use super::lines::Gathered;
+use crate::db::types::Text;
+use crate::error::{Error, Result};
+
+/// How many days a payer of the platform has; an organization chooses for its sale.
+const PLATFORM_TERMS_DAYS: i32 = 14;
+
+/// One of the two sales of an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sale {
+    pub(super) organization: OrganizationId,
+    pub(super) payer: PayerKind,
+}
+
+/// A locked draft.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) id: InvoiceId,
+    pub(super) seller: Uuid,
+    /// The zone whose calendar gives the year of the number.
+    pub(super) seller_zone: String,
+    pub(super) customer: Option<CustomerId>,
+    pub(super) currency: Currency,
+    pub(super) rounding: Rounding,
+    pub(super) tax: TaxTreatment,
+    pub(super) zone: String,
+    pub(super) period_start: Timestamp,
+    pub(super) period_end: Timestamp,
+    pub(super) payment_terms_days: i32,
+}
+
+/// The sales that have drafts whose time has come, those that wait longest first.
+pub(super) async fn sales(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<Sale>> {
+    let rows = sqlx::query!(
+        r#"select i.organization_id, i.payer as "payer: Text<PayerKind>" from invoices i
+         where i.state = 'draft' and i.finalize_at <= $1
+         -- all organizations: the schedule is the platform's
+         group by i.organization_id, i.payer order by min(i.finalize_at)"#,
+        now.to_sqlx(),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Sale {
+            organization: row.organization_id.into(),
+            payer: row.payer.0,
+        })
+        .collect())
+}
+
+/// Locks drafts of one sale in the order in which they get their numbers: those in `only`, or else those whose time has
+/// come. Left out are drafts that another node has, and those with usage that waits to be rated.
+pub(super) async fn lock(
+    tx: &mut PgConnection,
+    sale: Sale,
+    only: Option<InvoiceId>,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Draft>> {
+    let rows = sqlx::query_file_as!(
+        Row,
+        "src/invoices/due.sql",
+        sale.organization.uuid(),
+        sale.payer.as_str(),
+        now.to_sqlx(),
+        limit,
+        only.map(Uuid::from),
+    )
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter().map(|row| row.read(sale.payer)).collect()
+}
+
+struct Row {
+    id: Uuid,
+    seller_id: Option<Uuid>,
+    seller_zone: String,
+    customer_id: Option<Uuid>,
+    currency: String,
+    rounding: String,
+    tax_exempt: bool,
+    tax_percent: Option<Decimal>,
+    tax_inclusive: bool,
+    zone: String,
+    period_start: jiff_sqlx::Timestamp,
+    period_end: jiff_sqlx::Timestamp,
+    payment_terms_days: i32,
+}
+
+impl Row {
+    fn read(self, payer: PayerKind) -> Result<Draft> {
+        let stored = |e: &dyn std::fmt::Display| {
+            Error::Internal(format!("invoice {} cannot be read: {e}", self.id))
+        };
+        let percent = self.tax_percent.map(Percent::try_from).transpose();
+        let percent = percent.map_err(|e| stored(&e))?;
+        let is_platform = payer == PayerKind::Organization;
+        Ok(Draft {
+            id: self.id.into(),
+            seller: self.seller_id.unwrap_or(Uuid::nil()),
+            seller_zone: match is_platform {
+                true => "UTC".to_owned(),
+                false => self.seller_zone,
+            },
+            customer: self.customer_id.map(CustomerId::from),
+            currency: self.currency.parse().map_err(|e| stored(&e))?,
+            rounding: match self.rounding.as_str() {
+                "half_even" if !is_platform => Rounding::HalfEven,
+                _ => Rounding::HalfUp,
+            },
+            tax: match (self.tax_exempt, percent) {
+                (true, _) => TaxTreatment::Exempt,
+                (false, None) => TaxTreatment::Rates(Vec::new()),
+                (false, Some(percent)) => TaxTreatment::Rates(vec![TaxRate {
+                    name: "Tax".into(),
+                    percent,
+                    inclusive: self.tax_inclusive,
+                }]),
+            },
+            zone: self.zone,
+            period_start: self.period_start.to_jiff(),
+            period_end: self.period_end.to_jiff(),
+            payment_terms_days: match is_platform {
+                true => PLATFORM_TERMS_DAYS,
+                false => self.payment_terms_days,
+            },
+        })
+    }
+}
+
+/// Gathers the charges of drafts. Sums of equal denominators are exact; the rest is added up as fractions.
+pub(super) async fn gather(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    invoices: &[InvoiceId],
+) -> Result<Vec<Gathered>> {
+    let ids: Vec<Uuid> = invoices.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_file!("src/invoices/gather.sql", organization.uuid(), &ids)
+        .fetch_all(tx)
+        .await?;
+    let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
+    rows.into_iter()
+        .map(|row| {
+            let fee_period = row.fee_start.zip(row.fee_end);
+            Ok(Gathered {
+                invoice: row.invoice_id.into(),
+                line_group: row.line_group,
+                kind: row.kind,
+                band: row.band,
+                meter: row.meter,
+                meter_name: row.meter_name,
+                plan_name: row.plan_name,
+                description: row.description,
+                unit: row.unit,
+                unit_price: row.unit_price,
+                divisor: row.divisor,
+                quantity: Quantity::try_from(row.quantity).map_err(|e| stored(&e))?,
+                amount: Fraction::from_decimals(row.numerator, row.denominator)
+                    .map_err(|e| stored(&e))?,
+                charges: row.charges,
+                first_at: row.first_at.to_jiff(),
+                last_at: row.last_at.to_jiff(),
+                fee_period: fee_period.map(|(start, end)| (start.to_jiff(), end.to_jiff())),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,221 @@
+//! The charges in force of usages: what a new rating is compared with, and what it takes back.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use tollbook_core::ids::{
+    AccountId, ChargeId, GrantId, InvoiceId, OrganizationId, PlanVersionId, SubscriptionId,
+    UsageEventId,
+};
+use tollbook_core::money::{Fraction, Quantity};
+use tollbook_core::plans::Key;
+use tollbook_core::rating::{GrantDraw, Rated, TierDelta};
+use uuid::Uuid;
+
+use super::items::{Item, UsageKey};
+use crate::error::{Error, Result};
+
+/// A charge in force, as far as a new rating is compared with it.
+#[derive(Debug, Clone)]
+pub(super) struct InForce {
+    pub(super) id: ChargeId,
+    pub(super) revision: i32,
+    pub(super) part: i32,
+    pub(super) kind: String,
+    pub(super) price_key: Option<Key>,
+    pub(super) grant: Option<GrantId>,
+    pub(super) subscription: Option<SubscriptionId>,
+    pub(super) version: Option<PlanVersionId>,
+    pub(super) quantity: Quantity,
+    pub(super) amount: Fraction,
+    /// `None`: there was nothing to print.
+    pub(super) invoice: Option<InvoiceId>,
+    pub(super) line_group: String,
+    /// Whether it was counted under a price with tiers or packages.
+    pub(super) is_counted: bool,
+    /// Start of the period in which it was counted.
+    pub(super) period_start: Timestamp,
+}
+
+impl InForce {
+    /// Whether its price was given with it, by hand.
+    pub(super) fn is_manual(&self) -> bool {
+        self.kind == "manual"
+    }
+}
+
+/// The charges in force by usage, in order of their parts.
+pub(super) type Known = HashMap<UsageKey, Vec<InForce>>;
+
+struct Row {
+    organization_id: Uuid,
+    account_id: Uuid,
+    usage_event_id: Option<Uuid>,
+    id: Uuid,
+    revision: i32,
+    part: i32,
+    kind: String,
+    price_key: Option<String>,
+    grant_id: Option<Uuid>,
+    subscription_id: Option<Uuid>,
+    plan_version_id: Option<Uuid>,
+    quantity: Decimal,
+    amount_numerator: Decimal,
+    amount_denominator: Decimal,
+    invoice_id: Option<Uuid>,
+    line_group: String,
+    is_counted: bool,
+    period_start: jiff_sqlx::Timestamp,
+}
+
+/// The charges in force of these usages for these payers.
+pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Known> {
+    let organizations: Vec<Uuid> = items.iter().map(|i| i.key.organization.uuid()).collect();
+    let usages: Vec<Uuid> = items.iter().map(|i| i.key.usage.uuid()).collect();
+    let payers: Vec<&str> = items.iter().map(|i| i.payer.as_str()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.organization_id, c.account_id, c.usage_event_id, c.id, c.revision, c.part, c.kind, c.price_key, c.grant_id,
+             c.subscription_id, c.plan_version_id, c.quantity, c.amount_numerator, c.amount_denominator, c.invoice_id, c.line_group,
+             jsonb_exists(c.trace, 'tier') as "is_counted!",
+             coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!"
+         from (select distinct * from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, usage_event_id, payer)) k
+         join charges c on c.organization_id = k.organization_id and c.usage_event_id = k.usage_event_id and c.payer = k.payer
+         join organizations o on o.id = c.organization_id
+         left join billing_periods p on p.organization_id = c.organization_id and p.subscription_id = c.subscription_id
+             and p.starts_at <= c.occurred_at and c.occurred_at < p.ends_at
+         where c.reverses_id is null
+             and not exists (select from charges r where r.organization_id = c.organization_id and r.reverses_id = c.id)
+         order by c.organization_id, c.usage_event_id, c.revision, c.part"#,
+        &organizations,
+        &usages,
+        &payers as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut known = Known::new();
+    for row in rows {
+        let Some(usage) = row.usage_event_id else {
+            continue;
+        };
+        let key = UsageKey {
+            organization: row.organization_id.into(),
+            account: row.account_id.into(),
+            usage: usage.into(),
+        };
+        known.entry(key).or_default().push(row.read()?);
+    }
+    Ok(known)
+}
+
+impl Row {
+    fn read(self) -> Result<InForce> {
+        let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
+        let key = self.price_key.as_deref().map(Key::from_stored).transpose();
+        Ok(InForce {
+            id: self.id.into(),
+            revision: self.revision,
+            part: self.part,
+            kind: self.kind,
+            price_key: key.map_err(|e| stored(&e))?,
+            grant: self.grant_id.map(GrantId::from),
+            subscription: self.subscription_id.map(SubscriptionId::from),
+            version: self.plan_version_id.map(PlanVersionId::from),
+            quantity: Quantity::try_from(self.quantity).map_err(|e| stored(&e))?,
+            amount: Fraction::from_decimals(self.amount_numerator, self.amount_denominator)
+                .map_err(|e| stored(&e))?,
+            invoice: self.invoice_id.map(InvoiceId::from),
+            line_group: self.line_group,
+            is_counted: self.is_counted,
+            period_start: self.period_start.to_jiff(),
+        })
+    }
+}
+
+/// What charges drew from grants and counted under tiers, by the start of the period in which they did.
+pub(super) fn drawn(charges: &[InForce]) -> Vec<(Timestamp, Rated)> {
+    let mut drawn: Vec<(Timestamp, Rated)> = Vec::new();
+    for charge in charges {
+        let rated = match drawn.iter_mut().find(|(at, _)| *at == charge.period_start) {
+            Some((_, rated)) => rated,
+            None => {
+                drawn.push((charge.period_start, Rated::default()));
+                match drawn.last_mut() {
+                    Some((_, rated)) => rated,
+                    None => continue,
+                }
+            }
+        };
+        if let Some(grant_id) = charge.grant {
+            rated.grant_draws.push(GrantDraw {
+                grant_id,
+                quantity: charge.quantity,
+            });
+        }
+        if let Some(price_key) = charge.price_key.clone().filter(|_| charge.is_counted) {
+            rated.tier_deltas.push(TierDelta {
+                price_key,
+                quantity: charge.quantity,
+            });
+        }
+    }
+    drawn
+}
+
+/// The time of the latest usage that an account was charged for.
+pub(super) async fn latest(
+    tx: &mut PgConnection,
+    accounts: &[(OrganizationId, AccountId)],
+) -> Result<HashMap<AccountId, Timestamp>> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        accounts.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
+    let rows = sqlx::query!(
+        "select k.account_id, l.occurred_at
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, account_id)
+         cross join lateral (
+             select c.occurred_at from charges c
+             where c.organization_id = k.organization_id and c.account_id = k.account_id and c.usage_event_id is not null
+             order by c.occurred_at desc limit 1
+         ) l",
+        &organizations,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some((row.account_id?.into(), row.occurred_at.to_jiff())))
+        .collect())
+}
+
+/// The usages of an account that were charged from `from` on, before `until` if that is given.
+pub(super) async fn charged_between(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    from: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<Vec<UsageKey>> {
+    let usages = sqlx::query_scalar!(
+        r#"select distinct c.usage_event_id as "id!" from charges c
+         where c.organization_id = $1 and c.account_id = $2 and c.occurred_at >= $3 and ($4::timestamptz is null or c.occurred_at < $4)
+             and c.usage_event_id is not null"#,
+        organization.uuid(),
+        account.uuid(),
+        from.to_sqlx(),
+        until.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(usages
+        .into_iter()
+        .map(|usage| UsageKey {
+            organization,
+            account,
+            usage: UsageEventId::from(usage),
+        })
+        .collect())
+}

@@ -1,0 +1,247 @@
+//! The rating queue: lanes are claimed, rows leave it in the transaction that rates them, and what cannot be rated
+//! waits aside, visible, and is tried again later and later.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use tollbook_core::ids::{AccountId, OrganizationId, UsageEventId};
+use uuid::Uuid;
+
+use super::items::UsageKey;
+use crate::error::Result;
+
+/// Lanes of one transaction, so that another worker finds free ones.
+const LANES_MAX: i64 = 32;
+
+/// A row of the rating queue: a usage, or a correction of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    pub(super) seq: i64,
+    pub(super) key: UsageKey,
+    /// The first event of its chain.
+    pub(super) root: UsageEventId,
+}
+
+/// Locks the lanes that wait longest and are free, until the end of the transaction. An account is in one lane, so its
+/// usage is rated in the order in which it came.
+pub(super) async fn claim_lanes(tx: &mut PgConnection) -> Result<Vec<i16>> {
+    // The limit stands below the locks, so none is taken that is not returned.
+    let lanes = sqlx::query_scalar!(
+        r#"select l.lane::smallint as "lane!" from (
+               select s.lane, q.seq from generate_series(0, 63) as s (lane)
+               cross join lateral (
+                   select q.seq from rating_queue q where q.lane = s.lane and q.parked_at is null order by q.seq limit 1
+                   -- all organizations: the queue is the platform's
+               ) q
+               order by q.seq limit $1
+           ) l
+           where pg_try_advisory_xact_lock(8243003, l.lane)"#,
+        LANES_MAX,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(lanes)
+}
+
+/// The oldest rows of claimed lanes, about `limit` of them, fairly from each. A statement of its own: it sees what the
+/// lanes' last holder committed.
+pub(super) async fn rows(
+    tx: &mut PgConnection,
+    lanes: &[i16],
+    limit: usize,
+) -> Result<Vec<Queued>> {
+    let share = limit.div_ceil(lanes.len().max(1));
+    let rows = sqlx::query!(
+        r#"select q.seq, q.organization_id, q.account_id, q.usage_event_id, coalesce(u.corrects_id, u.id) as "root!"
+         from unnest($1::smallint[]) as l (lane)
+         cross join lateral (
+             select * from rating_queue q where q.lane = l.lane and q.parked_at is null order by q.seq limit $2
+             -- all organizations: the queue is the platform's
+         ) q
+         join usage_events u on u.organization_id = q.organization_id and u.id = q.usage_event_id
+         order by q.seq limit $3"#,
+        lanes,
+        i64::try_from(share).unwrap_or(i64::MAX),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Queued {
+            seq: row.seq,
+            key: UsageKey {
+                organization: row.organization_id.into(),
+                account: row.account_id.into(),
+                usage: row.usage_event_id.into(),
+            },
+            root: row.root.into(),
+        })
+        .collect())
+}
+
+/// Why a usage, with all of its corrections, was not rated.
+pub(super) type Refusals = HashMap<UsageKey, String>;
+
+/// Rated rows leave the queue; refused ones are put aside with the reason.
+pub(super) async fn settle(
+    tx: &mut PgConnection,
+    queued: &[Queued],
+    refused: &Refusals,
+) -> Result<()> {
+    let (mut done, mut parked) = (Vec::new(), Vec::new());
+    for row in queued {
+        let root = UsageKey {
+            usage: row.root,
+            ..row.key
+        };
+        match refused.get(&root) {
+            Some(why) => parked.push((row.seq, why.as_str())),
+            None => done.push(row.seq),
+        }
+    }
+    sqlx::query!(
+        "delete from rating_queue where seq = any($1) -- all organizations: by key",
+        &done
+    )
+    .execute(&mut *tx)
+    .await?;
+    park(tx, &parked).await
+}
+
+/// Puts rows aside.
+pub(super) async fn park(tx: &mut PgConnection, rows: &[(i64, &str)]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (seqs, errors): (Vec<i64>, Vec<&str>) = rows.iter().copied().unzip();
+    sqlx::query!(
+        "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp()
+         from unnest($1::bigint[], $2::text[]) as k (seq, error)
+         where q.seq = k.seq -- all organizations: by key",
+        &seqs,
+        &errors as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    metrics::counter!("tollbook_usage_parked_total").increment(count);
+    Ok(())
+}
+
+/// Gives parked rows another try: after a minute, then after twice as long each time, at most a day. Returns how many.
+pub(super) async fn retry_parked(tx: &mut PgConnection) -> Result<u64> {
+    let retried = sqlx::query!(
+        "update rating_queue set parked_at = null where seq in (
+             select q.seq from rating_queue q
+             where q.parked_at < clock_timestamp() - interval '1 minute' and q.parked_at < clock_timestamp()
+                 - least(interval '1 minute' * power(2, least(q.attempts, 12) - 1), interval '1 day')
+             -- all organizations: the queue is the platform's
+             order by q.seq limit 1000 for update skip locked)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(retried.rows_affected())
+}
+
+/// Lets the parked usage of an account go on at once: what it waited for may be there now.
+pub(crate) async fn unpark(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+) -> Result<()> {
+    sqlx::query!(
+        "update rating_queue set parked_at = null
+         where organization_id = $1 and account_id = $2 and parked_at is not null",
+        organization.uuid(),
+        account.uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Queues usage of an account from `since` on again, when its terms changed for a time that is past.
+pub(crate) async fn queue_since(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    since: jiff::Timestamp,
+) -> Result<()> {
+    let since: jiff_sqlx::Timestamp = jiff_sqlx::ToSqlx::to_sqlx(since);
+    sqlx::query!(
+        "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
+         select (hashtextextended($2::uuid::text, 0) & 63)::smallint, u.organization_id, $2, u.id
+         from (
+             select u.organization_id, u.id from customers c
+             join usage_events u on u.organization_id = c.organization_id and u.customer_id = c.id
+             where c.organization_id = $1 and c.account_id = $2 and u.occurred_at >= $3 and u.corrects_id is null
+             union all
+             select u.organization_id, u.id from accounts a
+             join usage_events u on u.organization_id = a.organization_id
+             where a.organization_id = $1 and a.id = $2 and a.payer = 'organization' and u.occurred_at >= $3 and u.corrects_id is null
+         ) u
+         order by u.organization_id, u.id
+         on conflict (organization_id, usage_event_id, account_id) do nothing",
+        organization.uuid(),
+        account.uuid(),
+        since,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The same for all customers of an organization.
+pub(crate) async fn queue_customers_since(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    since: jiff::Timestamp,
+) -> Result<()> {
+    let since: jiff_sqlx::Timestamp = jiff_sqlx::ToSqlx::to_sqlx(since);
+    sqlx::query!(
+        "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
+         select (hashtextextended(c.account_id::text, 0) & 63)::smallint, u.organization_id, c.account_id, u.id
+         from usage_events u
+         join customers c on c.organization_id = u.organization_id and c.id = u.customer_id
+         where u.organization_id = $1 and u.occurred_at >= $2 and u.corrects_id is null
+         order by u.organization_id, u.id, c.account_id
+         on conflict (organization_id, usage_event_id, account_id) do nothing",
+        organization.uuid(),
+        since,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The organization and account of each row.
+pub(super) fn accounts(queued: &[Queued]) -> Vec<(OrganizationId, AccountId)> {
+    let mut keys: Vec<_> = queued
+        .iter()
+        .map(|q| (q.key.organization, q.key.account))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Locks accounts, in key order: what shares an allowance is rated by one transaction at a time.
+pub(crate) async fn lock_accounts(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, AccountId)],
+) -> Result<()> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
+    sqlx::query!(
+        "select a.id from accounts a
+         join (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
+             on a.organization_id = k.organization_id and a.id = k.id
+         order by a.organization_id, a.id for update of a",
+        &organizations,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
+}
