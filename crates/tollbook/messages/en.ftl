@@ -348,6 +348,9 @@ webhooks-none = None were received for this call.
 ## Customers
 customers-title = Customers
 customers-tabs = Kinds of customer
+customers-tab-all = All
+customers-tab-subscribers = Subscribers
+customers-tab-prospects = Prospects
 customers-search-hint = Name or number
 customers-none = No customers yet.
 customers-none-hint = Everybody who calls becomes one by themselves. You only give them a name.
@@ -371,6 +374,16 @@ subscription-paused = Paused
 subscription-ended = Ended
 subscription-ended-on = Ended { $day }
 subscription-ends-on = Ends { $day }
+price-a-month = { $price } a month
+price-a-year = { $price } a year
+price-for-months = { $price } for { $count ->
+    [one] one month
+   *[other] { $count } months
+}
+period-span = { $from } to { $to }
+chart-day = Day
+chart-time = Time
+chart-hours = { $hours } h
 subscription-price = Price
 subscription-renews = Renews
 subscription-overage = Past the hours

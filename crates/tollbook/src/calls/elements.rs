@@ -302,7 +302,7 @@ fn caller_card(look: &Look, call: &CallFacts, card: &Card) -> CallerCard {
         call_id: call.id.to_string(),
         customer_href: format!("/customers/{}", card.summary.customer),
         plan: subscription.map(|it| it.plan.clone()),
-        subscription: subscription.map(|it| standing(look, it)),
+        subscription: subscription.map(|it| contract_state(look, it)),
         hours: card.summary.hours.map(|hours| hours_left(look, hours)),
         recent: card
             .recent
@@ -349,7 +349,8 @@ fn caller_card(look: &Look, call: &CallFacts, card: &Card) -> CallerCard {
     }
 }
 
-fn standing(look: &Look, contract: &Contract) -> String {
+/// How a subscription stands, in words.
+pub(crate) fn contract_state(look: &Look, contract: &Contract) -> String {
     let text = look.text();
     match (contract.state, contract.ends_at) {
         (State::Canceled | State::Ended, Some(at)) if !contract.is_in_force => text
@@ -371,7 +372,8 @@ fn standing(look: &Look, contract: &Contract) -> String {
     }
 }
 
-pub(super) fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
+/// What is left of the included hours, for a page.
+pub(crate) fn hours_left(look: &Look, hours: Hours) -> HoursLeft {
     let text = look.text();
     let shown = |seconds: Seconds| duration::hours(text, u64::from(seconds.get()));
     let (left, included) = (shown(hours.left()), shown(hours.granted));

@@ -18,7 +18,8 @@ pub(crate) use board::{agent, costs, day, day_start, open_calls, team, tiles};
 pub(crate) use check::check_due;
 pub(crate) use document::CallDocument;
 pub(crate) use elements::{
-    Look, agent as agent_of, direction, element, length, outcome, party, price_of,
+    Look, agent as agent_of, contract_state, direction, element, hours_left, length, outcome,
+    party, price_of,
 };
 pub(crate) use moment::{Moment, Moments, country, moments};
 pub(crate) use observe::{CallOfSid, Observation, Source, Told, observe};

@@ -12,6 +12,8 @@ pub(crate) mod web;
 mod write;
 
 pub(crate) use filter::{Filter, Kind};
+pub(crate) use list::items;
 pub(crate) use places::places;
 pub(crate) use read::{Message, Voicemail, messages_by_id, voicemails_by_id};
+pub(crate) use web::row;
 pub(crate) use write::{Extra, write};

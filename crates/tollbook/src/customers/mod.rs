@@ -5,18 +5,13 @@ mod balance;
 mod card;
 mod edit;
 mod list;
+mod page;
 mod reach;
 mod recognize;
 mod sql;
 mod summary;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the pages are filled by handlers that come with the operations"
-    )
-)]
 pub(crate) mod view;
+pub(crate) mod web;
 
 pub(crate) use card::{Card, cards};
 pub(crate) use list::find;

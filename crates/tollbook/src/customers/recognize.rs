@@ -73,7 +73,7 @@ pub(crate) async fn recognize(
             if let Some(customer) = made.get(&(caller.organization, caller.number.clone()))
                 && matches.is_empty()
             {
-                *matches = customer.clone();
+                matches.clone_from(customer);
             }
         }
     }

@@ -8,7 +8,7 @@ use tollbook_core::calls::Subscriber;
 use tollbook_core::ids::{CustomerId, OrganizationId, SubscriptionId};
 use tollbook_core::phone::E164;
 use tollbook_core::subscriptions::State;
-use tollbook_core::time::{Period, Seconds};
+use tollbook_core::time::{Period, Seconds, Zone};
 
 use super::sql;
 use crate::error::Result;
@@ -42,6 +42,8 @@ pub(crate) struct Contract {
     /// The billing period at present.
     pub(crate) period: Option<Period>,
     pub(crate) auto_renew: bool,
+    /// In which its days are counted.
+    pub(crate) zone: Zone,
 }
 
 /// Included time.

@@ -131,8 +131,8 @@ pub(crate) struct CustomerPage {
     /// What is open in all; zero when nothing is.
     pub(crate) balance: Amount,
     pub(crate) open_invoices: Vec<OpenInvoice>,
-    /// Rated and not invoiced yet, in this period.
-    pub(crate) unbilled: Amount,
+    /// Rated and not invoiced yet, in this period; `None` for those who may not see charges.
+    pub(crate) unbilled: Option<Amount>,
     /// Time per day in this period.
     pub(crate) usage: Option<Columns>,
     /// The latest, about ten.

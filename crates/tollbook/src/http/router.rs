@@ -174,10 +174,13 @@ fn number_routes() -> Vec<Route> {
 }
 
 fn customer_routes() -> Vec<Route> {
-    use crate::customers::api;
+    use crate::customers::{api, web};
     let numbers = "/api/customers/{id}/numbers";
     let notes = "/api/customers/{id}/notes";
     vec![
+        get("/customers", OrgMember, web::list_page),
+        get("/customers/{id}", OrgMember, web::customer_page),
+        post("/customers/{id}/notes", OrgMember, web::post_note),
         get("/api/customers", OrgMember, api::list_customers),
         post("/api/customers", OrgAdmin, api::post_customer),
         get("/api/customers/{id}", OrgMember, api::get_customer),

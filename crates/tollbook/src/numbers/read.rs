@@ -81,7 +81,7 @@ pub(crate) async fn numbers(
             active: row.active,
             organization_id: row.organization_id.map(OrganizationId::from),
             mapped_at: None,
-            synced_at: row.synced_at.map(|it| it.to_jiff()),
+            synced_at: row.synced_at.map(jiff_sqlx::Timestamp::to_jiff),
         })
         .collect())
 }
@@ -132,8 +132,8 @@ pub(crate) async fn number(tx: &mut PgConnection, id: PhoneNumberId) -> Result<P
         capabilities: row.capabilities,
         active: row.active,
         organization_id: row.organization_id.map(OrganizationId::from),
-        mapped_at: row.mapped_at.map(|it| it.to_jiff()),
-        synced_at: row.synced_at.map(|it| it.to_jiff()),
+        mapped_at: row.mapped_at.map(jiff_sqlx::Timestamp::to_jiff),
+        synced_at: row.synced_at.map(jiff_sqlx::Timestamp::to_jiff),
     })
 }
 

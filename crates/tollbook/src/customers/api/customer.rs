@@ -239,34 +239,49 @@ async fn detail(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct CustomerInput {
     name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    email: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    zone: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    country: Option<Option<String>>,
-    #[serde(default, deserialize_with = "given")]
-    external_key: Option<Option<String>>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    email: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    zone: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    country: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    external_key: Change<String>,
     tax_exempt: Option<bool>,
     /// A number or decimal string.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    tax_percent: Option<Option<Price>>,
+    tax_percent: Change<Price>,
     tax_inclusive: Option<bool>,
     /// Numbers that they call from, in any spelling; they are added to those known.
     #[serde(default)]
     phone_numbers: Vec<String>,
 }
 
-/// Tells null from absent.
-#[expect(
-    clippy::option_option,
-    reason = "absent, null and a value are three things"
-)]
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Deserialize::deserialize(from).map(Some)
+/// A field that may be absent, null or given.
+#[derive(Debug, Default)]
+enum Change<T> {
+    #[default]
+    Keep,
+    Set(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Self::Set)
+    }
+}
+
+impl<T> Change<T> {
+    fn apply(self, to: &mut Option<T>) {
+        if let Self::Set(value) = self {
+            *to = value;
+        }
+    }
 }
 
 /// Longest name.
@@ -306,12 +321,12 @@ impl CustomerInput {
         if let Some(name) = self.name {
             name.trim().clone_into(&mut profile.name);
         }
-        profile.email = self.email.unwrap_or(profile.email.take());
-        profile.zone = self.zone.unwrap_or(profile.zone.take());
-        profile.country = self.country.unwrap_or(profile.country.take());
-        profile.external_key = self.external_key.unwrap_or(profile.external_key.take());
+        self.email.apply(&mut profile.email);
+        self.zone.apply(&mut profile.zone);
+        self.country.apply(&mut profile.country);
+        self.external_key.apply(&mut profile.external_key);
         profile.tax_exempt = self.tax_exempt.unwrap_or(profile.tax_exempt);
-        profile.tax_percent = self.tax_percent.unwrap_or(profile.tax_percent);
+        self.tax_percent.apply(&mut profile.tax_percent);
         profile.tax_inclusive = self.tax_inclusive.unwrap_or(profile.tax_inclusive);
     }
 }

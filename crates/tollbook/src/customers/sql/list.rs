@@ -121,8 +121,8 @@ pub(in super::super) async fn numbers(
             phone_number: row.e164,
             label: row.label,
             contact_id: row.contact_id.map(ContactId::from),
-            starts_at: row.starts_at.map(|it| it.to_jiff()),
-            ends_at: row.ends_at.map(|it| it.to_jiff()),
+            starts_at: row.starts_at.map(jiff_sqlx::Timestamp::to_jiff),
+            ends_at: row.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
         })
         .collect())
 }

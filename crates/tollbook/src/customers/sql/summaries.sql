@@ -4,11 +4,11 @@ select c.id as "id!", c.name as "name!", c.kind = 'prospect' as "is_prospect!",
         where n.organization_id = $1 and n.customer_id = c.id and n.starts_at <= $3 and (n.ends_at is null or n.ends_at > $3)
         order by n.e164 limit 5
     ) as "numbers!",
-    s.id as "subscription_id?", s.state as "state?", s.starts_at as "starts_at?", s.ends_at, s.auto_renew as "auto_renew?",
+    s.id as "subscription_id?", s.state as "state?", s.starts_at as "starts_at?", s.ends_at, s.auto_renew as "auto_renew?", s.zone as "zone?",
     v.name as "plan?", b.starts_at as "period_start?", b.ends_at as "period_end?", h.granted, h.used, h.expires_at
 from customers c
 left join lateral (
-    select u.id, u.state, u.starts_at, u.ends_at, u.auto_renew from subscriptions u
+    select u.id, u.state, u.starts_at, u.ends_at, u.auto_renew, u.zone from subscriptions u
     where u.organization_id = $1 and u.customer_id = c.id and u.starts_at <= $3
     order by u.starts_at desc, u.id desc limit 1
 ) s on true

@@ -21,6 +21,7 @@ struct Row {
     starts_at: Option<jiff_sqlx::Timestamp>,
     ends_at: Option<jiff_sqlx::Timestamp>,
     auto_renew: Option<bool>,
+    zone: Option<String>,
     plan: Option<String>,
     period_start: Option<jiff_sqlx::Timestamp>,
     period_end: Option<jiff_sqlx::Timestamp>,
@@ -71,11 +72,12 @@ impl Row {
     }
 
     fn contract(&self, now: Timestamp) -> sqlx::Result<Option<Contract>> {
-        let (Some(id), Some(state), Some(starts_at), Some(auto_renew)) = (
+        let (Some(id), Some(state), Some(starts_at), Some(auto_renew), Some(zone)) = (
             self.subscription_id,
             &self.state,
             self.starts_at,
             self.auto_renew,
+            &self.zone,
         ) else {
             return Ok(None);
         };
@@ -94,6 +96,7 @@ impl Row {
             ends_at,
             period,
             auto_renew,
+            zone: zone.parse().map_err(decode)?,
         }))
     }
 }

@@ -254,7 +254,7 @@ pub(crate) fn customer() -> CustomerPage {
                 is_overdue: false,
             },
         ],
-        unbilled: usd(6_240),
+        unbilled: Some(usd(6_240)),
         usage: Some(usage()),
         history: rows().into_iter().take(6).collect(),
         history_href: "/communications?customer=0197".into(),
