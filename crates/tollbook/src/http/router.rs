@@ -14,7 +14,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 
 use super::assets;
 use super::caller::Access::{
-    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, SignedIn, Webhook,
+    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Service, SignedIn, Webhook,
 };
 use super::limits::{self, Limits};
 use super::{csrf, enter, health, idempotency};
@@ -49,6 +49,7 @@ pub fn routes() -> Vec<Route> {
         organization_routes(),
         search_routes(),
         live_routes(),
+        metering_routes(),
         webhook_routes(),
         number_routes(),
         customer_routes(),
@@ -141,6 +142,14 @@ fn live_routes() -> Vec<Route> {
         ),
         get("/api/events", OrgMember, api::events),
         get("/orgs/{orgId}/events", OrgMember, api::page_events),
+    ]
+}
+
+fn metering_routes() -> Vec<Route> {
+    use crate::metering::api;
+    vec![
+        post("/api/billing/usage", Service, api::report),
+        post("/api/billing/usage/batch", Service, api::report_batch),
     ]
 }
 

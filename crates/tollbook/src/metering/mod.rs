@@ -1,6 +1,7 @@
 //! Usage: taken in durably and once, counted in the same transaction, queued for rating.
 
 mod accept;
+pub(crate) mod api;
 mod recorded;
 mod sql;
 
