@@ -184,7 +184,8 @@ async fn subscription(
 ) -> Result<SubscriptionView> {
     let text = look.viewer.text;
     let stored = sql::page::document(tx, organization, contract.id, look.viewer.now).await?;
-    let document = stored.and_then(|json| Document::read(json.as_bytes()).ok());
+    let document = stored.map(|json| Document::read(json.as_bytes()));
+    let document = document.transpose().map_err(internal)?;
     let price = document.as_ref().map(|document| {
         let fee = Amount::price(text, &document.base_fee.to_string(), document.currency);
         let message = match document.interval_months {

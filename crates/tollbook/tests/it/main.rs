@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 mod cli;
+mod customers;
 mod identity;
+mod numbers;
 mod requests;
 mod routes;
 mod support;
