@@ -170,6 +170,39 @@ pub(crate) async fn change(
     Ok(view)
 }
 
+/// Says which of the provider's users a member is, so that who answered a call is known.
+pub(crate) async fn link_provider_user(
+    app: &App,
+    actor: &Actor,
+    organization: OrganizationId,
+    user: UserId,
+    sid: &str,
+) -> Result<()> {
+    let mut tx = app.db.begin(actor).await?;
+    let linked = sqlx::query!(
+        "update memberships set provider_user_sid = $3 where organization_id = $1 and user_id = $2",
+        organization.uuid(),
+        user.uuid(),
+        sid,
+    )
+    .execute(&mut *tx)
+    .await
+    .on_constraint("memberships_provider_user_sid_key", || {
+        Error::conflict(
+            "provider_user_linked",
+            "another member is this user of the provider",
+        )
+    })?;
+    if linked.rows_affected() == 0 {
+        return Err(Error::NotFound("member"));
+    }
+    let deed = Deed::new(organization, "member.linked", "user", user)
+        .after(&serde_json::json!({ "provider_user_sid": sid }))?;
+    audit::record(&mut tx, actor, deed).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn view(tx: &mut Tx, organization: OrganizationId, user: UserId) -> Result<MemberView> {
     let view = sqlx::query_as!(
         MemberView,

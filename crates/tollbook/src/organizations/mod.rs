@@ -1,8 +1,10 @@
 //! Organizations and who works in them.
 
 pub(crate) mod api;
+mod billing;
 mod members;
 mod ops;
 
-pub(crate) use members::{MemberRole, NewMember, add as add_member, set_role};
-pub(crate) use ops::{NewOrganization, create, find};
+pub(crate) use billing::{BillingSettings, set_billing};
+pub(crate) use members::{MemberRole, NewMember, add as add_member, link_provider_user, set_role};
+pub(crate) use ops::{NewOrganization, any_but, create, find};

@@ -149,6 +149,18 @@ pub(crate) async fn find(app: &App, named: &str) -> Result<OrganizationId> {
         .ok_or(Error::NotFound("organization"))
 }
 
+/// The name of an organization that has none of these external keys, if there is one.
+pub(crate) async fn any_but(app: &App, keys: &[&str]) -> Result<Option<String>> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let name = sqlx::query_scalar!(
+        "select name from organizations where external_key <> all ($1) order by id limit 1",
+        keys as &[&str],
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    Ok(name)
+}
+
 /// All organizations by id: `rows` of them after `after`.
 pub(super) async fn list_all(
     app: &App,
