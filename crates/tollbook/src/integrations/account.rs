@@ -178,6 +178,30 @@ pub(crate) async fn connect(
     Ok(id)
 }
 
+/// The active account of an organization with this name.
+pub(crate) async fn find(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    name: &str,
+) -> Result<Option<IntegrationId>> {
+    Ok(sql::named(tx, organization, name).await?)
+}
+
+/// Gives an account other credentials, and another address. The caller has checked who may.
+pub(crate) async fn set_credentials(
+    app: &App,
+    id: IntegrationId,
+    base_url: Option<&str>,
+    credentials: &Credentials,
+) -> Result<()> {
+    let sealed = seal(app, id, credentials)?;
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    sql::set_credentials(&mut tx, id, base_url, &sealed).await?;
+    tx.commit().await?;
+    app.accounts.forget(id);
+    Ok(())
+}
+
 /// Makes the platform's own account follow the settings, which win over what is stored: `OPENPHONE_API_KEY`,
 /// `OPENPHONE_WEBHOOK_SECRET`, `OPENPHONE_BASE_URL`. Without a key nothing changes.
 pub(crate) async fn follow_settings(app: &App) -> Result<()> {
@@ -193,7 +217,7 @@ pub(crate) async fn follow_settings(app: &App) -> Result<()> {
     let mut tx = app.db.begin(&Actor::system()).await?;
     match sql::platform_integration(&mut tx, Provider::Openphone).await? {
         Some(id) => {
-            sql::update_platform(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?
+            sql::set_credentials(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?
         }
         None => drop(connect(app, &mut tx, None, "OpenPhone", base_url, &credentials).await?),
     }

@@ -73,6 +73,41 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// The newest active account of an organization with this name.
+pub(super) async fn named(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    name: &str,
+) -> sqlx::Result<Option<IntegrationId>> {
+    let id = sqlx::query_scalar!(
+        "select id from integrations where organization_id = $1 and name = $2 and active order by id desc limit 1",
+        organization.uuid(),
+        name,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(id.map(IntegrationId::from))
+}
+
+/// Other credentials and another address for an account.
+pub(super) async fn set_credentials(
+    tx: &mut PgConnection,
+    id: IntegrationId,
+    base_url: Option<&str>,
+    sealed: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update integrations set credentials = $2, base_url = $3, updated_at = now() where id = $1
+         -- all organizations: by key",
+        id.uuid(),
+        sealed,
+        base_url,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// The accounts of an organization.
 pub(super) async fn list(
     tx: &mut PgConnection,
@@ -111,24 +146,6 @@ pub(super) async fn deactivate(
     .execute(tx)
     .await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Replaces the credentials of the platform's own account.
-pub(super) async fn update_platform(
-    tx: &mut PgConnection,
-    id: IntegrationId,
-    base_url: Option<&str>,
-    credentials: &[u8],
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update integrations set base_url = $2, credentials = $3, updated_at = now() where id = $1 and organization_id is null",
-        id.uuid(),
-        base_url,
-        credentials,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Some sealed credentials, to see whether they open.
