@@ -44,6 +44,7 @@ mod retention;
 pub mod sandbox;
 mod search;
 mod secrets;
+mod settle;
 mod subscriptions;
 
 pub use app::{App, Wake};

@@ -9,4 +9,4 @@ mod worker;
 
 pub(crate) use kinds::Job;
 pub(crate) use queue::{NewJob, enqueue};
-pub(crate) use worker::start;
+pub(crate) use worker::{drain, start};

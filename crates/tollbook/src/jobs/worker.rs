@@ -46,6 +46,21 @@ async fn work(app: App, stop: CancellationToken) {
     while running.join_next().await.is_some() {}
 }
 
+/// Runs the jobs that are due, one after another; returns how many.
+pub(crate) async fn drain(app: &App) -> Result<usize> {
+    let mut count = 0;
+    loop {
+        let claimed = queue::claim(&app.db, i64::try_from(RUNNING_MAX).unwrap_or(1)).await?;
+        if claimed.is_empty() {
+            return Ok(count);
+        }
+        count += claimed.len();
+        for job in claimed {
+            run(app.clone(), job).await;
+        }
+    }
+}
+
 async fn run(app: App, claimed: Claimed) {
     let Claimed {
         id,
