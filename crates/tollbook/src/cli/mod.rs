@@ -4,10 +4,12 @@
 mod config;
 mod database;
 mod db;
+mod demo;
 mod doctor;
 mod logging;
 mod migrate;
 mod output;
+mod sandbox;
 mod secret_key;
 mod serve;
 mod token;
@@ -42,6 +44,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
     Config(config::Config),
@@ -95,6 +99,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(demo) => demo.run(given).await?,
+        Command::Sandbox(sandbox) => sandbox.run(given).await?,
         Command::Serve(serve) => serve.run(given).await?,
         Command::Migrate(migrate) => migrate.run(given).await?,
         Command::Config(config) => config.run(&given)?,

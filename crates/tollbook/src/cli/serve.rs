@@ -112,13 +112,13 @@ pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
 
 /// That the built-in database has ended for good, told from its own thread.
 #[derive(Debug, Default)]
-struct Failure {
-    happened: Notify,
+pub(super) struct Failure {
+    pub(super) happened: Notify,
     reason: std::sync::Mutex<Option<String>>,
 }
 
 impl Failure {
-    fn report(&self, error: &tollbook_postgres::Error) {
+    pub(super) fn report(&self, error: &tollbook_postgres::Error) {
         let mut reason = self
             .reason
             .lock()
@@ -127,7 +127,7 @@ impl Failure {
         self.happened.notify_one();
     }
 
-    fn error(&self) -> anyhow::Error {
+    pub(super) fn error(&self) -> anyhow::Error {
         let mut reason = self
             .reason
             .lock()

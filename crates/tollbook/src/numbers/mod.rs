@@ -10,6 +10,7 @@ mod map;
 mod read;
 mod sql;
 
+pub(crate) use assign::replace_assignments;
 pub(crate) use lines::{Line, LineKey, resolve_lines, sync};
 
 use crate::error::Error;
