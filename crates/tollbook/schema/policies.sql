@@ -69,6 +69,8 @@ create policy admin on phone_numbers to tollbook_admin using (organization_id = 
 grant select on provider_costs to tollbook_admin;
 create policy admin on provider_costs for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
 grant select, insert on rating_queue to tollbook_admin;
+-- Who sells a plan lets usage go on that waited for it.
+grant update (parked_at) on rating_queue to tollbook_admin;
 create policy admin on rating_queue to tollbook_admin using (organization_id = acting_organization_id()) with check (organization_id = acting_organization_id());
 grant insert on live_events to tollbook_admin;
 create policy admin on live_events for insert to tollbook_admin with check (organization_id = acting_organization_id());
