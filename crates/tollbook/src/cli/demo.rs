@@ -315,11 +315,11 @@ fn password(address: SocketAddr) -> Result<String> {
 
 /// Says where the demo is and how to get in, at once: programs read this.
 fn introduce(address: SocketAddr, password: &str, sign_ins: &[SignIn]) {
-    let mut text = format!("listening on http://{}", reachable(address));
+    let mut lines = vec![format!("listening on http://{}", reachable(address))];
     for SignIn { mail, role } in sign_ins {
-        text.push_str(&format!(
-            "\nsign in as {mail} with password {password} ({role})"
+        lines.push(format!(
+            "sign in as {mail} with password {password} ({role})"
         ));
     }
-    output::line(text);
+    output::line(lines.join("\n"));
 }

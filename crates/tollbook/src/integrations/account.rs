@@ -217,7 +217,7 @@ pub(crate) async fn follow_settings(app: &App) -> Result<()> {
     let mut tx = app.db.begin(&Actor::system()).await?;
     match sql::platform_integration(&mut tx, Provider::Openphone).await? {
         Some(id) => {
-            sql::set_credentials(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?
+            sql::set_credentials(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?;
         }
         None => drop(connect(app, &mut tx, None, "OpenPhone", base_url, &credentials).await?),
     }
