@@ -32,7 +32,7 @@ const SANDBOX_REQUESTS_PER_SECOND: u32 = 10_000;
 /// Webhooks under way at the same time.
 const LANES: usize = 16;
 /// How often the past is reported.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Shows everything with nothing set up: made-up organizations, customers and calls
 #[derive(Debug, Args)]
