@@ -391,6 +391,7 @@ subscription-overage = Past the hours
 ## Invoices
 invoices-title = Invoices
 invoices-tabs = State of invoices
+invoices-tab-all = All
 invoices-search-hint = Number or customer
 invoices-none = No invoices yet.
 invoices-none-hint = They are made by themselves when a customer’s period ends.
@@ -415,7 +416,12 @@ invoice-currency = Currency
 invoice-lines = Lines of the invoice
 invoice-no-lines = This draft has no lines yet.
 invoice-subtotal = Subtotal
+invoice-tax = Tax { $percent } %
 invoice-payments = Paid
+price-per-minute = { $price }/min
+price-per-hour = { $price }/h
+price-per-second = { $price }/s
+price-per-many = { $price } per { $count }
 invoice-amount-open = Amount due
 invoice-calls-behind = { $count ->
     [one] 1 call

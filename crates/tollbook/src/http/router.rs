@@ -49,6 +49,7 @@ pub fn routes() -> Vec<Route> {
         organization_routes(),
         search_routes(),
         live_routes(),
+        invoice_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -142,6 +143,15 @@ fn live_routes() -> Vec<Route> {
         ),
         get("/api/events", OrgMember, api::events),
         get("/orgs/{orgId}/events", OrgMember, api::page_events),
+    ]
+}
+
+fn invoice_routes() -> Vec<Route> {
+    use crate::invoices::web;
+    vec![
+        get("/invoices", OrgMember, web::list_page),
+        get("/invoices/{id}", OrgAdmin, web::invoice_page),
+        post("/invoices/{id}/finalize", OrgAdmin, web::finalize_now),
     ]
 }
 

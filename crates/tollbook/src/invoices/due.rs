@@ -84,6 +84,30 @@ pub(super) async fn lock(
     rows.into_iter().map(|row| row.read(sale.payer)).collect()
 }
 
+/// A draft as it is, without locking it: for a preview.
+pub(super) async fn read(
+    tx: &mut PgConnection,
+    sale: Sale,
+    id: InvoiceId,
+) -> Result<Option<Draft>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select i.id, i.seller_id, o.zone as seller_zone, i.customer_id, i.currency, o.rounding,
+             coalesce(c.tax_exempt, false) as "tax_exempt!", c.tax_percent as "tax_percent?", coalesce(c.tax_inclusive, false) as "tax_inclusive!",
+             i.zone, i.period_start, i.period_end, o.payment_terms_days
+         from invoices i
+         join organizations o on o.id = i.organization_id
+         left join customers c on c.organization_id = i.organization_id and c.id = i.customer_id
+         where i.organization_id = $1 and i.payer = $2 and i.id = $3"#,
+        sale.organization.uuid(),
+        sale.payer.as_str(),
+        id.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    row.map(|row| row.read(sale.payer)).transpose()
+}
+
 struct Row {
     id: Uuid,
     seller_id: Option<Uuid>,

@@ -4,14 +4,9 @@ mod drafts;
 mod due;
 mod finalize;
 mod lines;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the pages are filled by handlers that come with the operations"
-    )
-)]
+mod read;
 pub(crate) mod view;
+pub(crate) mod web;
 mod write;
 
 pub(crate) use drafts::{
