@@ -9,7 +9,7 @@ use tollbook_providers::{Http, Timeouts};
 use super::secret_key;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Masked, Settings};
 use crate::db::{Connection, Db};
 
 /// Sessions of a command that is no server.
@@ -69,7 +69,7 @@ pub(super) fn outside(settings: &Settings) -> Result<Option<Connection>> {
             host,
             settings.db_port,
             username,
-            settings.db_password.as_ref().map(|it| it.expose()),
+            settings.db_password.as_ref().map(Masked::expose),
             database,
         ))),
         _ => bail!(

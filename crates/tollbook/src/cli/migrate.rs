@@ -14,10 +14,6 @@ use super::{Given, output};
 pub(super) struct Migrate {}
 
 impl Migrate {
-    #[expect(
-        clippy::unused_self,
-        reason = "every command is run in the same way, and this one takes no arguments"
-    )]
     pub(super) async fn run(self, given: Given) -> Result<()> {
         let reached = database::reach(&given.settings, Builtin::Any).await?;
         let outcome = crate::db::migrate(&reached.connection)

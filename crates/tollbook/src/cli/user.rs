@@ -68,8 +68,8 @@ pub(super) struct Role {
     /// The user's mail address
     mail: String,
     /// The role; `user` is a platform admin no longer
-    #[arg(value_enum)]
-    role: RoleName,
+    #[arg(value_enum, value_name = "ROLE")]
+    becomes: RoleName,
     /// The organization of the role, by id or external key
     #[arg(long, value_name = "ID")]
     org: Option<String>,
@@ -187,11 +187,11 @@ impl Role {
         let user = find_user(app, &self.mail).await?;
         if let Some(org) = &self.org {
             let organization = find(app, org).await?;
-            let role = self.role.in_organization()?;
+            let role = self.becomes.in_organization()?;
             let actor = Actor::organization_system(organization);
             organizations::set_role(app, &actor, organization, user, role).await?;
         } else {
-            let is_admin = match self.role {
+            let is_admin = match self.becomes {
                 RoleName::PlatformAdmin => true,
                 RoleName::User => false,
                 RoleName::OrgAdmin | RoleName::OrgMember => {

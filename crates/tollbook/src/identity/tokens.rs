@@ -135,9 +135,9 @@ mod tests {
         "0190a0b0-c0d0-7123-8456-789abcdef012".parse().unwrap()
     }
 
-    fn signed(claims: serde_json::Value) -> Option<Claim> {
+    fn signed(claims: &serde_json::Value) -> Option<Claim> {
         let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let token = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        let token = encode(&Header::new(Algorithm::HS256), claims, &key).unwrap();
         verify_supabase(SECRET, &token, now())
     }
 
@@ -158,16 +158,16 @@ mod tests {
     #[test]
     fn a_supabase_user_needs_audience_subject_and_time() {
         let at = now().as_second();
-        assert_eq!(signed(claims_at(at + 60)), Some(Claim::User(user())));
+        assert_eq!(signed(&claims_at(at + 60)), Some(Claim::User(user())));
         assert_eq!(
-            signed(claims_at(at - 29)),
+            signed(&claims_at(at - 29)),
             Some(Claim::User(user())),
             "within the skew"
         );
-        assert_eq!(signed(claims_at(at - 30)), None);
+        assert_eq!(signed(&claims_at(at - 30)), None);
         let mut several = claims_at(at + 60);
         several["aud"] = json!(["x", "authenticated"]);
-        assert_eq!(signed(several), Some(Claim::User(user())));
+        assert_eq!(signed(&several), Some(Claim::User(user())));
         for (name, value) in [
             ("aud", json!("other")),
             ("aud", json!(null)),
@@ -176,7 +176,7 @@ mod tests {
         ] {
             let mut claims = claims_at(at + 60);
             claims[name] = value.clone();
-            assert_eq!(signed(claims), None, "{name} = {value}");
+            assert_eq!(signed(&claims), None, "{name} = {value}");
         }
     }
 
@@ -184,11 +184,11 @@ mod tests {
     fn a_projects_keys_are_no_users() {
         let at = now().as_second();
         let key = |role: &str| json!({"iss": "supabase", "role": role, "exp": at + 60});
-        assert_eq!(signed(key("service_role")), Some(Claim::Service));
-        assert_eq!(signed(key("anon")), Some(Claim::Anonymous));
+        assert_eq!(signed(&key("service_role")), Some(Claim::Service));
+        assert_eq!(signed(&key("anon")), Some(Claim::Anonymous));
         let mut old = key("service_role");
         old["exp"] = json!(at - 60);
-        assert_eq!(signed(old), None);
+        assert_eq!(signed(&old), None);
     }
 
     #[test]

@@ -86,16 +86,14 @@ fn expected(access: Access, who: Who, is_read: bool) -> Told {
         | Access::Service => who,
     };
     match (access, within) {
-        (_, ForeignAdmin | ForeignKey) => Unknown,
-        (Access::Portal, PortalUser) => Anything,
-        (Access::Portal, _) | (_, PortalUser) => Forbidden,
-        (Access::OrgMember | Access::OrgUser, Member) => Anything,
-        (_, Member) => Forbidden,
-        (Access::Service, UsageKey) => Anything,
-        (Access::OrgMember | Access::OrgAdmin, ReadKey) if is_read => Anything,
-        (_, ReadKey | UsageKey) => Forbidden,
-        (_, Admin | AdminKey | PlatformAdmin | PlatformService) => Anything,
         (_, Nobody) => Unauthorized,
+        (_, ForeignAdmin | ForeignKey) => Unknown,
+        (Access::Portal, PortalUser)
+        | (Access::OrgMember | Access::OrgUser, Member)
+        | (Access::Service, UsageKey) => Anything,
+        (Access::OrgMember | Access::OrgAdmin, ReadKey) if is_read => Anything,
+        (Access::Portal, _) | (_, PortalUser | Member | ReadKey | UsageKey) => Forbidden,
+        (_, Admin | AdminKey | PlatformAdmin | PlatformService) => Anything,
     }
 }
 

@@ -15,5 +15,5 @@ mod cluster;
 mod people;
 
 pub(crate) use answer::{Answer, Ask};
-pub(crate) use app::{JWT_SECRET, SERVICE_KEY, TestApp};
+pub(crate) use app::{SERVICE_KEY, TestApp};
 pub(crate) use people::{Organization, PASSWORD, User, sign};
