@@ -171,7 +171,14 @@ fn the_first_admin_signs_in_by_token() {
     let path = folder.path();
     let added = run(
         path,
-        &["user", "add", "ann@example.com", "--platform-admin", "--name", "Ann"],
+        &[
+            "user",
+            "add",
+            "ann@example.com",
+            "--platform-admin",
+            "--name",
+            "Ann",
+        ],
     );
     assert!(added.status.success(), "{}", text(&added.stderr));
     assert!(text(&added.stdout).contains("password: "));
