@@ -77,12 +77,11 @@ struct Head {
     method: Method,
     /// The route's pattern: the path itself may hold a phone number or a secret.
     route: String,
-    /// Whether a person looks at the answer.
-    is_page: bool,
     /// Whether a script asks for a part of a page.
     is_fragment: bool,
     address: String,
-    frame: Frame,
+    /// The frame of a page that tells of a problem, if a person looks at the answer.
+    frame: Option<Frame>,
 }
 
 impl Head {
@@ -93,16 +92,16 @@ impl Head {
             .get(header::ACCEPT)
             .and_then(|it| it.to_str().ok())
             .is_some_and(|it| it.contains("text/html"));
+        let is_page = accepts_html && !PROGRAMS.iter().any(|it| uri.path().starts_with(it));
         Self {
             method: request.method().clone(),
             route: request
                 .extensions()
                 .get::<MatchedPath>()
                 .map_or_else(|| "none".to_owned(), |it| it.as_str().to_owned()),
-            is_page: accepts_html && !PROGRAMS.iter().any(|it| uri.path().starts_with(it)),
             is_fragment: request.headers().contains_key(FRAGMENT),
             address: uri.to_string(),
-            frame: Frame::without_account(app, request.headers(), uri),
+            frame: is_page.then(|| Frame::without_account(app, request.headers(), uri)),
         }
     }
 
@@ -112,18 +111,20 @@ impl Head {
         let asks_to_sign_in = problem.status == StatusCode::UNAUTHORIZED
             && self.method == Method::GET
             && !self.is_fragment;
-        let mut response = if self.is_page && asks_to_sign_in {
-            Redirect::to(&address("/login", &[("next", &self.address)])).into_response()
-        } else if self.is_page {
-            let view = ErrorPage {
-                page: self.frame.page(Section::None),
-                status: problem.status.as_u16(),
-                detail: problem.detail.clone(),
-                request_id: context.request_id.clone(),
-            };
-            reply::page(problem.status, &view)
-        } else {
-            problem.document(&context.request_id)
+        let mut response = match &self.frame {
+            Some(_) if asks_to_sign_in => {
+                Redirect::to(&address("/login", &[("next", &self.address)])).into_response()
+            }
+            Some(frame) => {
+                let view = ErrorPage {
+                    page: frame.page(Section::None),
+                    status: problem.status.as_u16(),
+                    detail: problem.detail.clone(),
+                    request_id: context.request_id.clone(),
+                };
+                reply::page(problem.status, &view)
+            }
+            None => problem.document(&context.request_id),
         };
         problem.add_headers(&mut response);
         for (name, value) in answer.headers() {

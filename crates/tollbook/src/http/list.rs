@@ -31,14 +31,6 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    /// The page after `cursor`, of the usual length.
-    pub(crate) fn after(cursor: Option<String>) -> Self {
-        Self {
-            limit: LIMIT_DEFAULT,
-            cursor,
-        }
-    }
-
     /// How many rows to read: one more than are shown, which tells whether there is a next page.
     pub(crate) fn rows(&self) -> i64 {
         i64::from(self.limit) + 1

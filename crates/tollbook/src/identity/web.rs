@@ -41,7 +41,10 @@ pub(crate) async fn login_page(
         Some(token) if !token.is_empty() => token.to_owned(),
         _ => URL_SAFE_NO_PAD.encode(random::<16>()?),
     };
-    let view = LoginPage::new(&frame, &token, String::new(), &next, None);
+    // Whoever is sent here with a session's cookie had one that is no more.
+    let had_session = !next.is_empty() && cookies::read(&headers, cookies::SESSION).is_some();
+    let problem = had_session.then_some(SignInProblem::SessionEnded);
+    let view = LoginPage::new(&frame, &token, String::new(), &next, problem);
     let mut response = reply::page(StatusCode::OK, &view);
     set_cookie(
         &mut response,

@@ -242,6 +242,27 @@ fn commands_attach_to_the_running_database_and_a_second_server_is_refused() {
     );
 }
 
+#[test]
+fn a_node_may_do_only_a_part() {
+    let folder = folder();
+    let mut jobs = tollbook(folder.path())
+        .args(["serve", "--only", "jobs", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(jobs.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "working on jobs\n");
+    Serving {
+        process: jobs,
+        base: String::new(),
+    }
+    .stop();
+}
+
 /// What the server answers.
 fn get(url: &str, token: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()

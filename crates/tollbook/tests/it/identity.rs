@@ -349,6 +349,18 @@ async fn a_page_session_lasts_14_days_from_its_last_use_and_ends_with_sign_out()
     let (cookie, _) = app.sign_in(&user).await;
     app.advance(SignedDuration::from_hours(24 * 14));
     assert_eq!(me(app.get("/api/me").cookie(&cookie)).await.status, 401);
+    let fresh = app.get("/login?next=/").browser().send().await;
+    let after = app
+        .get("/login?next=/")
+        .browser()
+        .cookie(&cookie)
+        .send()
+        .await;
+    assert!(
+        after.text.contains("role=\"alert\""),
+        "it says that the session ended"
+    );
+    assert!(!fresh.text.contains("role=\"alert\""));
 }
 
 #[tokio::test]
@@ -477,7 +489,11 @@ async fn the_organization_is_the_paths_then_the_headers_then_the_querys_then_the
 
     let neither = app.get(keys).user(&ann).send().await.expect(422);
     let message = neither["errors"][0]["message"].as_str().unwrap();
-    assert!(message.contains(&in_acme) && message.contains(&in_other) && message.contains("Acme"));
+    let choice = format!("{in_acme} ({})", acme.name);
+    assert!(
+        message.contains(&choice) && message.contains(&in_other),
+        "{message}"
+    );
     let bob = app.admin(&other).await;
     assert_eq!(app.get(keys).user(&bob).send().await.status, 200);
     for foreign in [in_acme.as_str(), "nonsense"] {

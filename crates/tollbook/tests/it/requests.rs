@@ -163,9 +163,7 @@ async fn a_write_ends_though_its_client_is_gone() {
         body.len()
     );
     // The insert waits for this lock, and the client leaves meanwhile.
-    let mut session = <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
-        .await
-        .unwrap();
+    let mut session = superuser(&app).await;
     sqlx::raw_sql("begin; lock organizations in share mode")
         .execute(&mut session)
         .await
@@ -174,18 +172,8 @@ async fn a_write_ends_though_its_client_is_gone() {
         .await
         .unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
-    let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-    app.eventually("the write has begun", async || {
-        let mut other = <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
-            .await
-            .unwrap();
-        let count: i64 = sqlx::query_scalar(waiting)
-            .fetch_one(&mut other)
-            .await
-            .unwrap();
-        count > 0
-    })
-    .await;
+    app.eventually("the write has begun", async || is_waiting(&app).await)
+        .await;
     drop(socket);
     sqlx::raw_sql("rollback")
         .execute(&mut session)
@@ -199,12 +187,63 @@ async fn a_write_ends_though_its_client_is_gone() {
     .await;
     app.eventually("no transaction is left open", async || {
         let open = "select count(*) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()";
-        let mut other = <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
-            .await
-            .unwrap();
+        let mut other = superuser(&app).await;
         sqlx::query_scalar::<_, i64>(open).fetch_one(&mut other).await.unwrap() == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_requests_under_way() {
+    let mut app = TestApp::start().await;
+    let root = app.platform_admin().await;
+    let mut session = superuser(&app).await;
+    sqlx::raw_sql("begin; lock organizations in share mode")
+        .execute(&mut session)
+        .await
+        .unwrap();
+    let (client, url, token) = (
+        reqwest::Client::new(),
+        format!("{}/api/orgs", app.base),
+        app.token(&root),
+    );
+    let under_way = tokio::spawn(async move {
+        let request = client.post(url).bearer_auth(token);
+        let answer = request.json(&json!({"name": "Last"})).send().await;
+        answer.unwrap().status().as_u16()
+    });
+    app.eventually("the request is under way", async || is_waiting(&app).await)
+        .await;
+    let release = async {
+        app.app.stop.cancelled().await;
+        sqlx::raw_sql("rollback")
+            .execute(&mut session)
+            .await
+            .unwrap();
+    };
+    let stop = app.app.stop.clone();
+    let (_, status) = tokio::join!(release, async {
+        stop.cancel();
+        under_way.await.unwrap()
+    });
+    assert_eq!(status, 201);
+    app.stop().await;
+}
+
+/// A session that may do anything.
+async fn superuser(app: &TestApp) -> sqlx::PgConnection {
+    <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
+        .await
+        .unwrap()
+}
+
+/// Whether a statement of the application waits for a lock.
+async fn is_waiting(app: &TestApp) -> bool {
+    let waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())";
+    sqlx::query_scalar(waiting)
+        .fetch_one(&mut superuser(app).await)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -292,9 +331,7 @@ async fn health_readiness_and_figures() {
     assert_eq!(app.get("/metrics").send().await.status, 401);
     let figures = app.get("/metrics").bearer("figures").send().await;
     assert!(figures.text.contains("tollbook_http_requests_total"));
-    let mut session = <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
-        .await
-        .unwrap();
+    let mut session = superuser(&app).await;
     sqlx::raw_sql(
         "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)",
     )
@@ -328,9 +365,7 @@ async fn figures_are_for_this_machine_when_there_is_no_token() {
 async fn a_database_that_is_gone_is_unavailable_and_not_an_internal_error() {
     let app = TestApp::start().await;
     let ann = app.user().await;
-    let mut session = <sqlx::PgConnection as sqlx::Connection>::connect(app.superuser_url())
-        .await
-        .unwrap();
+    let mut session = superuser(&app).await;
     // Whoever asks waits for a lock, until the limit on such waits.
     sqlx::raw_sql("begin; lock users in access exclusive mode")
         .execute(&mut session)
