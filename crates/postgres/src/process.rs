@@ -151,12 +151,10 @@ fn is_complaint(line: &str) -> bool {
 /// matters of them.
 fn log(line: &str) {
     match line.split(':').next() {
-        // A session that was closing while the server stopped.
-        Some("FATAL") if line.ends_with("due to administrator command") => {
-            tracing::debug!(target: "postgres", "{line}");
-        }
         Some("PANIC") => tracing::error!(target: "postgres", "{line}"),
-        Some("FATAL" | "WARNING") => tracing::warn!(target: "postgres", "{line}"),
+        Some("WARNING") => tracing::warn!(target: "postgres", "{line}"),
+        // The end of one session, which has its own error; of the server's start, the caller has it.
+        Some("FATAL") => tracing::info!(target: "postgres", "{line}"),
         _ => tracing::debug!(target: "postgres", "{line}"),
     }
 }
