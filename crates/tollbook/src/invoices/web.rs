@@ -246,6 +246,42 @@ async fn preview(
     Ok((lines, head, taxes))
 }
 
+fn lines(
+    page: &Page,
+    head: &Head,
+    printed: Vec<Printed>,
+    behind: Vec<Behind>,
+    country: &str,
+) -> Vec<InvoiceLine> {
+    let text = page.text();
+    let mut calls: HashMap<String, Vec<Behind>> = HashMap::new();
+    for call in behind {
+        calls.entry(call.line_group.clone()).or_default().push(call);
+    }
+    let line = |(index, line): (usize, Printed)| {
+        let behind = calls.remove(&line.line_group).unwrap_or_default();
+        let price = line.unit_price.as_deref();
+        let of = behind.first().map_or(0, |b| b.of);
+        InvoiceLine {
+            id: (index + 1).to_string(),
+            detail: Some(days(page, head, line.starts_at, line.ends_at)),
+            quantity: quantity(text, line.quantity, &line.unit, line.divisor),
+            unit_price: price.map_or_else(String::new, |price| {
+                unit_price(text, price, line.divisor, &line.unit, head.currency)
+            }),
+            amount: Amount::of(text, line.amount),
+            calls_count: u64::try_from(of).unwrap_or(0),
+            calls: behind
+                .iter()
+                .map(|b| line_call(page, head, b, &line.unit, country))
+                .collect(),
+            calls_href: None,
+            description: line.description,
+        }
+    };
+    printed.into_iter().enumerate().map(line).collect()
+}
+
 fn fill(
     page: Page,
     head: &Head,
@@ -255,39 +291,7 @@ fn fill(
     country: &str,
 ) -> InvoicePage {
     let text = page.text();
-    let mut calls: HashMap<String, Vec<Behind>> = HashMap::new();
-    for call in behind {
-        calls.entry(call.line_group.clone()).or_default().push(call);
-    }
-    let lines = printed
-        .into_iter()
-        .enumerate()
-        .map(|(index, line)| {
-            let behind = calls.remove(&line.line_group).unwrap_or_default();
-            let detail = days(&page, head, line.starts_at, line.ends_at);
-            InvoiceLine {
-                id: (index + 1).to_string(),
-                detail: Some(detail),
-                quantity: quantity(text, line.quantity, &line.unit),
-                unit_price: line
-                    .unit_price
-                    .as_deref()
-                    .map_or_else(String::new, |price| {
-                        unit_price(text, price, line.divisor, &line.unit, head.currency)
-                    }),
-                amount: Amount::of(text, line.amount),
-                calls_count: behind
-                    .first()
-                    .map_or(0, |b| u64::try_from(b.of).unwrap_or(0)),
-                calls: behind
-                    .iter()
-                    .map(|b| line_call(&page, head, b, &line.unit, country))
-                    .collect(),
-                calls_href: None,
-                description: line.description,
-            }
-        })
-        .collect();
+    let lines = lines(&page, head, printed, behind, country);
     let day = |at| page.viewer.date(head.zone.date(at));
     InvoicePage {
         id: head.id.to_string(),
@@ -343,22 +347,22 @@ fn line_call(page: &Page, head: &Head, behind: &Behind, unit: &str, country: &st
         at: page.viewer.stamp(behind.at),
         with,
         raw: duration::clock(u64::try_from(behind.used_seconds).unwrap_or(0)),
-        billed: quantity(text, behind.quantity, unit),
+        billed: quantity(text, behind.quantity, unit, behind.divisor),
         included: None,
         rate: price.map(|price| unit_price(text, price, behind.divisor, unit, head.currency)),
         amount: Amount::price(text, &behind.amount, head.currency),
     }
 }
 
-/// Time as a clock shows it, everything else as a number.
-fn quantity(text: Text, quantity: Quantity, unit: &str) -> String {
-    let whole = quantity
-        .to_whole_units()
-        .and_then(|n| u64::try_from(n).ok());
-    match (unit, whole) {
-        ("second", Some(seconds)) => duration::clock(seconds),
-        (_, Some(n)) => count(text, n),
-        (_, None) => decimal(text, &quantity.to_string(), 0),
+/// Time as a clock shows it, a fee as the share of its period, everything else as a number.
+fn quantity(text: Text, quantity: Quantity, unit: &str, divisor: Option<Quantity>) -> String {
+    let whole = |it: Quantity| it.to_whole_units().and_then(|n| u64::try_from(n).ok());
+    match (unit, whole(quantity), divisor.and_then(whole)) {
+        ("second", Some(seconds), _) => duration::clock(seconds),
+        ("share", Some(part), Some(full)) if part == full => count(text, 1),
+        ("share", Some(part), Some(full)) => format!("{}/{}", count(text, part), count(text, full)),
+        (_, Some(n), _) => count(text, n),
+        (_, None, _) => decimal(text, &quantity.to_string(), 0),
     }
 }
 
@@ -370,7 +374,7 @@ fn unit_price(
     unit: &str,
     currency: Currency,
 ) -> String {
-    let amount = Amount::price(text, price, currency).to_string();
+    let amount = Amount::price(text, price, currency).text().to_owned();
     let per = divisor.and_then(Quantity::to_whole_units).unwrap_or(1);
     match (unit, per) {
         ("second", 60) => text
