@@ -30,13 +30,6 @@ mod metering;
 mod node;
 mod numbers;
 mod organizations;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the pages are filled by handlers that come with the operations"
-    )
-)]
 mod pages;
 mod plans;
 mod rating;

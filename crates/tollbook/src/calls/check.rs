@@ -132,7 +132,7 @@ async fn set_check(
         "update calls set check_at = $3, fetches = $4 where organization_id = $1 and id = $2",
         Uuid::from(due.organization),
         Uuid::from(due.id),
-        at.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
         i32::try_from(fetches).unwrap_or(i32::MAX),
     )
     .execute(tx)

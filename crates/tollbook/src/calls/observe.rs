@@ -70,10 +70,13 @@ pub(crate) async fn observe(
     Ok(changes.call_of_sid())
 }
 
-/// The legs at hand, by organization and provider id.
+/// A leg's organization and provider id.
+type Place = (OrganizationId, String);
+
+/// The legs at hand, each with the row that it has, if it has one, and the call of that row.
 struct Desk {
-    legs: BTreeMap<(OrganizationId, String), (Leg, Option<(CallLegId, CallId)>)>,
-    touched: BTreeSet<(OrganizationId, String)>,
+    legs: BTreeMap<Place, (Leg, Option<(CallLegId, CallId)>)>,
+    touched: BTreeSet<Place>,
 }
 
 /// A call as it is to be, before people and numbers are looked up.

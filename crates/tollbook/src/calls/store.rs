@@ -31,12 +31,9 @@ pub(crate) struct StoredLeg {
 /// What of a stored call a change is compared with.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredCall {
-    pub(crate) organization: OrganizationId,
     pub(crate) id: CallId,
     pub(crate) phase: Phase,
-    pub(crate) answered_at: Option<Timestamp>,
     pub(crate) customer: Option<CustomerId>,
-    pub(crate) viewers: Vec<UserId>,
     pub(crate) fetches: u32,
 }
 
@@ -227,7 +224,7 @@ pub(crate) async fn calls(
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select c.organization_id, c.id, c.state as "state: crate::db::types::Text<Phase>", c.answered_at, c.customer_id, c.viewer_ids, c.fetches
+        r#"select c.id, c.state as "state: crate::db::types::Text<Phase>", c.customer_id, c.fetches
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id
          where c.merged_into_id is null"#,
@@ -240,12 +237,9 @@ pub(crate) async fn calls(
         .into_iter()
         .map(|row| {
             let call = StoredCall {
-                organization: row.organization_id.into(),
                 id: row.id.into(),
                 phase: row.state.0,
-                answered_at: row.answered_at.map(|at| at.to_jiff()),
                 customer: row.customer_id.map(CustomerId::from),
-                viewers: row.viewer_ids.into_iter().map(UserId::from).collect(),
                 fetches: u32::try_from(row.fetches).unwrap_or(0),
             };
             (call.id, call)

@@ -147,7 +147,7 @@ fn json<T: Serialize>(rows: &[T]) -> Result<Value> {
     serde_json::to_value(rows).map_err(|e| Error::Internal(format!("rows cannot be written: {e}")))
 }
 
-type KnownMessages = HashMap<(OrganizationId, String), (Uuid, MessageState, Timestamp)>;
+pub(super) type KnownMessages = HashMap<(OrganizationId, String), (Uuid, MessageState, Timestamp)>;
 
 /// What is known of these messages.
 pub(super) async fn messages(

@@ -9,9 +9,9 @@ use tollbook_core::calls::{
     Direction, Fact, MessageFact, MessageState, ProcessingState, ProviderEvent, RecordingFact,
     SummaryFact, TranscriptFact, VoicemailFact,
 };
-use tollbook_core::ids::{CallId, OrganizationId};
+use tollbook_core::ids::{CallId, CustomerId, MappingId, OrganizationId, UserId};
 use tollbook_core::metering::{
-    Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage,
+    Due, Recorded, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage,
     voicemail_usage,
 };
 use tollbook_core::phone::Party;
@@ -55,57 +55,31 @@ pub(crate) async fn write(
             .or_else(|| known.get(sid))
             .map(|(_, call)| *call)
     };
-    let (mut messages, mut uses, mut live) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut voicemails, mut recordings, mut transcripts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sorted = Sorted::default();
     for Extra {
         organization,
         event,
     } in extras
     {
         let call = event.call_sid().and_then(call_of);
-        match (event.fact, call) {
-            (Fact::Message(fact), _) => messages.push((organization, fact, event.occurred_at)),
-            (Fact::Voicemail(fact), Some(call)) => {
-                let row = voicemail_row(source, organization, call, &fact, event.occurred_at);
-                uses.push(Use::of_call(
-                    organization,
-                    call,
-                    voicemail_usage(source.provider, &fact.sid, row.occurred_at),
-                ));
-                live.push((organization, LiveKind::VoicemailReceived, row.id));
-                voicemails.push(row);
-            }
-            (Fact::Recording(fact), Some(call)) if fact.state == ProcessingState::Completed => {
-                let row = recording_row(source, organization, call, &fact, event.occurred_at);
-                uses.push(Use::of_call(
-                    organization,
-                    call,
-                    recording_usage(source.provider, &fact.sid, row.occurred_at),
-                ));
-                recordings.push(row);
-            }
-            (Fact::Transcript(fact), Some(call)) if fact.state == ProcessingState::Completed => {
-                let of = fact
-                    .recording_sid
-                    .clone()
-                    .unwrap_or_else(|| fact.call_sid.clone());
-                let at = fact.created_at.unwrap_or(event.occurred_at);
-                uses.push(Use::of_call(
-                    organization,
-                    call,
-                    transcript_usage(source.provider, &of, at),
-                ));
-                transcripts.push(transcript_row(organization, call, fact));
-            }
-            (Fact::Summary(fact), Some(call)) if fact.state == ProcessingState::Completed => {
-                transcripts.push(summary_row(organization, call, fact));
-            }
-            _ => {}
-        }
+        sorted.add(source, organization, call, event);
     }
+    let Sorted {
+        messages,
+        mut voicemails,
+        recordings,
+        transcripts,
+        mut uses,
+        mut live,
+    } = sorted;
     sql::write_voicemails(tx, &mut voicemails).await?;
     sql::write_recordings(tx, &recordings).await?;
     sql::write_transcripts(tx, transcripts).await?;
+    live.extend(
+        voicemails
+            .iter()
+            .map(|row| (row.organization_id, LiveKind::VoicemailReceived, row.id)),
+    );
     for row in write_messages(tx, source, messages).await? {
         let kind = if row.is_new && row.direction == Direction::Incoming {
             LiveKind::MessageReceived
@@ -123,6 +97,64 @@ pub(crate) async fn write(
     }
     write_usage(tx, uses).await?;
     live::publish(tx, &live).await
+}
+
+/// What the facts of a batch are about.
+#[derive(Default)]
+struct Sorted {
+    messages: Vec<(OrganizationId, MessageFact, jiff::Timestamp)>,
+    voicemails: Vec<VoicemailRow>,
+    recordings: Vec<RecordingRow>,
+    transcripts: Vec<TranscriptRow>,
+    uses: Vec<Use>,
+    live: Vec<(OrganizationId, LiveKind, Uuid)>,
+}
+
+impl Sorted {
+    fn add(
+        &mut self,
+        source: Source,
+        organization: OrganizationId,
+        call: Option<CallId>,
+        event: ProviderEvent,
+    ) {
+        let at = event.occurred_at;
+        let is_ready = |state| state == ProcessingState::Completed;
+        let target = match (event.fact, call) {
+            (Fact::Message(fact), _) => {
+                self.messages.push((organization, fact, at));
+                None
+            }
+            (Fact::Voicemail(fact), Some(call)) => {
+                let row = voicemail_row(source, organization, call, &fact, at);
+                let target = voicemail_usage(source.provider, &fact.sid, row.occurred_at);
+                self.voicemails.push(row);
+                Some(target)
+            }
+            (Fact::Recording(fact), Some(call)) if is_ready(fact.state) => {
+                let row = recording_row(source, organization, call, &fact, at);
+                let target = recording_usage(source.provider, &fact.sid, row.occurred_at);
+                self.recordings.push(row);
+                Some(target)
+            }
+            (Fact::Transcript(fact), Some(call)) if is_ready(fact.state) => {
+                let of = fact.recording_sid.as_ref().unwrap_or(&fact.call_sid);
+                let made_at = fact.created_at.unwrap_or(at);
+                let target = transcript_usage(source.provider, of, made_at);
+                self.transcripts
+                    .push(transcript_row(organization, call, fact));
+                Some(target)
+            }
+            (Fact::Summary(fact), Some(call)) if is_ready(fact.state) => {
+                self.transcripts.push(summary_row(organization, call, fact));
+                None
+            }
+            _ => None,
+        };
+        if let Some((target, call)) = target.zip(call) {
+            self.uses.push(Use::of_call(organization, call, target));
+        }
+    }
 }
 
 impl Use {
@@ -214,6 +246,32 @@ fn summary_row(organization: OrganizationId, call: CallId, fact: SummaryFact) ->
     }
 }
 
+/// What is known of each message of a batch by now, and when it was first told of.
+type States = BTreeMap<(OrganizationId, String), (MessageState, jiff::Timestamp)>;
+
+/// Joins what is told of each message with what is known.
+fn joined(
+    told: &[(OrganizationId, MessageFact, jiff::Timestamp)],
+    known: &sql::KnownMessages,
+) -> States {
+    let mut states = States::new();
+    for (organization, fact, at) in told {
+        let seen = MessageState::seen(fact, *at);
+        let place = (*organization, fact.sid.clone());
+        if let Some((state, first)) = states.get_mut(&place) {
+            state.join(seen);
+            *first = (*first).min(*at);
+        } else {
+            let stored = known.get(&place);
+            let mut state = stored.map_or_else(|| seen.clone(), |(_, state, _)| state.clone());
+            state.join(seen);
+            let first = stored.map_or(*at, |(_, _, first)| (*first).min(*at));
+            states.insert(place, (state, first));
+        }
+    }
+    states
+}
+
 /// Joins what is told of each message with what is known, and writes it.
 async fn write_messages(
     tx: &mut PgConnection,
@@ -228,25 +286,7 @@ async fn write_messages(
         .map(|(o, fact, _)| (*o, fact.sid.as_str()))
         .collect();
     let known = sql::messages(tx, source.integration, &keys).await?;
-    let mut states: BTreeMap<(OrganizationId, String), (MessageState, jiff::Timestamp)> =
-        BTreeMap::new();
-    for (organization, fact, at) in &told {
-        let seen = MessageState::seen(fact, *at);
-        let place = (*organization, fact.sid.clone());
-        match states.get_mut(&place) {
-            Some((state, first)) => {
-                state.join(seen);
-                *first = (*first).min(*at);
-            }
-            None => {
-                let stored = known.get(&place);
-                let mut state = stored.map_or_else(|| seen.clone(), |(_, state, _)| state.clone());
-                state.join(seen);
-                let first = stored.map_or(*at, |(_, _, first)| (*first).min(*at));
-                states.insert(place, (state, first));
-            }
-        }
-    }
+    let states = joined(&told, &known);
     let lines: Vec<LineKey> = states
         .values()
         .map(|(state, at)| LineKey {
@@ -330,44 +370,69 @@ async fn write_usage(tx: &mut PgConnection, uses: Vec<Use>) -> Result<()> {
         let changes = due(std::slice::from_ref(&target), &known)
             .map_err(|e| Error::Internal(e.to_string()))?;
         let of_call = call.and_then(|call| attribution.get(&call));
-        usages.extend(changes.into_iter().map(|change| {
-            NewUsage {
-                organization,
-                occurred_at: change.occurred_at,
-                request: UsageRequest {
-                    meter: change.meter,
-                    quantity: change.quantity,
-                    occurred_at: Some(change.occurred_at),
-                    user: message
-                        .as_ref()
-                        .and_then(|m| m.sent_by)
-                        .or(of_call.and_then(|a| a.user)),
-                    mapping: message
-                        .as_ref()
-                        .and_then(|m| m.mapping_id)
-                        .or(of_call.and_then(|a| a.mapping)),
-                    customer: message
-                        .as_ref()
-                        .and_then(|m| m.customer_id)
-                        .or(of_call.and_then(|a| a.customer)),
-                    resource_type: Some(if message.is_some() {
-                        "message".into()
-                    } else {
-                        "call".into()
-                    }),
-                    resource_id: message
-                        .as_ref()
-                        .map(|m| m.sid.clone())
-                        .or(call.map(|c| Uuid::from(c).to_string())),
-                    metadata: Value::Object(serde_json::Map::new()),
-                },
-                key: Some(change.key),
-                // What a call's own recount compares with is only the call itself, so its parts do not name it.
-                call: None,
-                corrects: change.corrects,
-            }
-        }));
+        let of = Attributed::new(call, message.as_ref(), of_call);
+        usages.extend(
+            changes
+                .into_iter()
+                .map(|change| of.usage(organization, change)),
+        );
     }
     metering::store(tx, &usages).await?;
     Ok(())
+}
+
+/// To whom and what a usage is attributed.
+struct Attributed {
+    user: Option<UserId>,
+    mapping: Option<MappingId>,
+    customer: Option<CustomerId>,
+    resource_type: &'static str,
+    resource_id: Option<String>,
+}
+
+impl Attributed {
+    fn new(
+        call: Option<CallId>,
+        message: Option<&MessageRow>,
+        of_call: Option<&sql::Attribution>,
+    ) -> Self {
+        match message {
+            Some(message) => Self {
+                user: message.sent_by,
+                mapping: message.mapping_id,
+                customer: message.customer_id,
+                resource_type: "message",
+                resource_id: Some(message.sid.clone()),
+            },
+            None => Self {
+                user: of_call.and_then(|it| it.user),
+                mapping: of_call.and_then(|it| it.mapping),
+                customer: of_call.and_then(|it| it.customer),
+                resource_type: "call",
+                resource_id: call.map(|call| call.to_string()),
+            },
+        }
+    }
+
+    fn usage(&self, organization: OrganizationId, change: Due) -> NewUsage {
+        NewUsage {
+            organization,
+            occurred_at: change.occurred_at,
+            request: UsageRequest {
+                meter: change.meter,
+                quantity: change.quantity,
+                occurred_at: Some(change.occurred_at),
+                user: self.user,
+                mapping: self.mapping,
+                customer: self.customer,
+                resource_type: Some(self.resource_type.to_owned()),
+                resource_id: self.resource_id.clone(),
+                metadata: Value::Object(serde_json::Map::new()),
+            },
+            key: Some(change.key),
+            // What a call's own recount compares with is only the call itself, so its parts do not name it.
+            call: None,
+            corrects: change.corrects,
+        }
+    }
 }

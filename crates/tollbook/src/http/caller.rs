@@ -342,14 +342,6 @@ pub(crate) struct OrgMember {
     pub(crate) organization: OrganizationId,
 }
 
-/// A user of the customer portal.
-#[derive(Debug, Clone)]
-pub(crate) struct Portal {
-    pub(crate) actor: Actor,
-    pub(crate) organization: OrganizationId,
-    pub(crate) customer: CustomerId,
-}
-
 /// Any user.
 #[derive(Debug, Clone)]
 pub(crate) struct SignedIn {
@@ -445,22 +437,6 @@ extract!(OrgMember, |caller| {
         organization,
     })
 });
-extract!(Portal, |caller| match caller.within()? {
-    (
-        actor @ Actor::Portal {
-            organization,
-            customer,
-            ..
-        },
-        _,
-    ) => Ok(Self {
-        actor,
-        organization,
-        customer,
-    }),
-    _ => Err(Error::forbidden("only a user of the portal may do this")),
-});
-
 impl<S: NamedScope, T: Send + Sync> FromRequestParts<T> for Service<S> {
     type Rejection = Error;
 

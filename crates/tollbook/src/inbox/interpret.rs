@@ -94,7 +94,7 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
             Err(_) => {
                 limit = (limit / 2)
                     .min(i64::try_from(batch.len()).unwrap_or(1) / 2)
-                    .max(1)
+                    .max(1);
             }
         }
     }

@@ -10,7 +10,6 @@ use tollbook_core::calls::{Provider, ProviderEvent};
 use tollbook_providers::{Malformed, openphone};
 
 pub(crate) use accept::{InboxWriter, writer};
-pub(crate) use api::{openphone, openphone_platform};
 pub(crate) use fetch::{fetch_call, sync_numbers};
 pub(crate) use interpret::{drain, start};
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
-use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
+use tollbook_core::ids::{InboxId, IntegrationId};
 use uuid::Uuid;
 
 use super::accept::Prepared;
@@ -116,7 +116,6 @@ pub(super) struct Queued {
     pub(super) id: InboxId,
     pub(super) received_at: Timestamp,
     pub(super) integration: IntegrationId,
-    pub(super) organization: Option<OrganizationId>,
     pub(super) provider: Provider,
     pub(super) body: Vec<u8>,
     pub(super) attempts: i32,
@@ -149,7 +148,7 @@ pub(super) async fn next(
     limit: i64,
 ) -> sqlx::Result<Vec<Queued>> {
     let rows = sqlx::query!(
-        r#"select q.seq, q.inbox_id, q.received_at, q.attempts, i.integration_id, i.organization_id,
+        r#"select q.seq, q.inbox_id, q.received_at, q.attempts, i.integration_id,
              i.provider as "provider: Text<Provider>", i.body
          from inbox_queue q
          join inbox i on i.received_at = q.received_at and i.id = q.inbox_id
@@ -169,7 +168,6 @@ pub(super) async fn next(
             id: row.inbox_id.into(),
             received_at: row.received_at.to_jiff(),
             integration: row.integration_id.into(),
-            organization: row.organization_id.map(OrganizationId::from),
             provider: row.provider.0,
             body: row.body,
             attempts: row.attempts,

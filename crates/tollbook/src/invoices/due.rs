@@ -135,9 +135,10 @@ impl Row {
         Ok(Draft {
             id: self.id.into(),
             seller: self.seller_id.unwrap_or(Uuid::nil()),
-            seller_zone: match is_platform {
-                true => "UTC".to_owned(),
-                false => self.seller_zone,
+            seller_zone: if is_platform {
+                "UTC".to_owned()
+            } else {
+                self.seller_zone
             },
             customer: self.customer_id.map(CustomerId::from),
             currency: self.currency.parse().map_err(|e| stored(&e))?,
@@ -157,9 +158,10 @@ impl Row {
             zone: self.zone,
             period_start: self.period_start.to_jiff(),
             period_end: self.period_end.to_jiff(),
-            payment_terms_days: match is_platform {
-                true => PLATFORM_TERMS_DAYS,
-                false => self.payment_terms_days,
+            payment_terms_days: if is_platform {
+                PLATFORM_TERMS_DAYS
+            } else {
+                self.payment_terms_days
             },
         })
     }

@@ -43,7 +43,7 @@ pub(super) struct Gathered {
 pub(super) struct Line {
     pub(super) invoice: InvoiceId,
     pub(super) position: i32,
-    pub(super) line_group: String,
+    pub(super) group: String,
     pub(super) description: String,
     pub(super) quantity: Quantity,
     pub(super) unit: String,
@@ -189,7 +189,7 @@ fn line(
         starts_at,
         ends_at,
         charges: parts.iter().map(|part| part.charges).sum(),
-        line_group,
+        group: line_group,
     }))
 }
 

@@ -223,7 +223,7 @@ async fn preview(
         .lines
         .iter()
         .map(|line| Printed {
-            line_group: line.line_group.clone(),
+            line_group: line.group.clone(),
             description: line.description.clone(),
             quantity: line.quantity,
             unit: line.unit.clone(),

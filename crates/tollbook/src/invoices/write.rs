@@ -32,7 +32,7 @@ pub(super) async fn insert_lines(
     let ids: Vec<Uuid> = lines.iter().map(|_| new_id()).collect();
     let invoices: Vec<Uuid> = lines.iter().map(|l| l.invoice.uuid()).collect();
     let positions: Vec<i32> = lines.iter().map(|l| l.position).collect();
-    let groups: Vec<&str> = lines.iter().map(|l| l.line_group.as_str()).collect();
+    let groups: Vec<&str> = lines.iter().map(|l| l.group.as_str()).collect();
     let descriptions: Vec<&str> = lines.iter().map(|l| l.description.as_str()).collect();
     let quantities: Vec<Decimal> = lines.iter().map(|l| l.quantity.to_decimal()).collect();
     let units: Vec<&str> = lines.iter().map(|l| l.unit.as_str()).collect();
@@ -226,7 +226,7 @@ pub(super) async fn set_finalize_at(
         "update invoices set finalize_at = $3, updated_at = now() where organization_id = $1 and id = any($2) and state = 'draft'",
         organization.uuid(),
         &ids,
-        at.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
     )
     .execute(tx)
     .await?;

@@ -139,16 +139,16 @@ impl Row {
 pub(super) fn drawn(charges: &[InForce]) -> Vec<(Timestamp, Rated)> {
     let mut drawn: Vec<(Timestamp, Rated)> = Vec::new();
     for charge in charges {
-        let rated = match drawn.iter_mut().find(|(at, _)| *at == charge.period_start) {
-            Some((_, rated)) => rated,
-            None => {
+        let rated =
+            if let Some((_, rated)) = drawn.iter_mut().find(|(at, _)| *at == charge.period_start) {
+                rated
+            } else {
                 drawn.push((charge.period_start, Rated::default()));
                 match drawn.last_mut() {
                     Some((_, rated)) => rated,
                     None => continue,
                 }
-            }
-        };
+            };
         if let Some(grant_id) = charge.grant {
             rated.grant_draws.push(GrantDraw {
                 grant_id,
@@ -206,7 +206,7 @@ pub(super) async fn charged_between(
         organization.uuid(),
         account.uuid(),
         from.to_sqlx(),
-        until.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        until.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
     )
     .fetch_all(tx)
     .await?;

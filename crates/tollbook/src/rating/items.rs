@@ -189,7 +189,7 @@ impl ItemRow {
         Some(CallSpan {
             id: self.call_id?.into(),
             starts_at: self.started_at?.to_jiff(),
-            ends_at: self.ended_at.map(|at| at.to_jiff()),
+            ends_at: self.ended_at.map(jiff_sqlx::Timestamp::to_jiff),
         })
     }
 }

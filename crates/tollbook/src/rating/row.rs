@@ -104,14 +104,6 @@ impl ChargeRow {
             trace,
         })
     }
-
-    /// The same as an item written by hand: `group` keeps it on a line of its own.
-    pub(crate) fn by_hand(mut self, description: String, group: String) -> Self {
-        self.kind = "manual".to_owned();
-        self.description = Some(description);
-        self.line_group = group;
-        self
-    }
 }
 
 /// Writes charges. Their drafts are locked.

@@ -32,9 +32,10 @@ pub(super) async fn write(
         })
         .filter_map(|(organization, known)| Some((organization, known.invoice?)))
         .collect();
-    let drafts = match before.is_empty() {
-        true => HashMap::new(),
-        false => invoices::lock_drafts(tx, &before).await?,
+    let drafts = if before.is_empty() {
+        HashMap::new()
+    } else {
+        invoices::lock_drafts(tx, &before).await?
     };
     let places = changes
         .iter()
@@ -45,9 +46,10 @@ pub(super) async fn write(
         })
         .collect::<Result<Vec<_>>>()?;
     let wanted: BTreeSet<Place> = places.iter().flatten().cloned().collect();
-    let open = match wanted.is_empty() {
-        true => HashMap::new(),
-        false => invoices::open_drafts(tx, &wanted, now).await?,
+    let open = if wanted.is_empty() {
+        HashMap::new()
+    } else {
+        invoices::open_drafts(tx, &wanted, now).await?
     };
     let open: Vec<Option<Open>> = places
         .iter()
@@ -111,9 +113,10 @@ async fn reverse(
         for known in change.reverse {
             let (invoice, group) = if is_closed(known, drafts) {
                 let open = open.ok_or_else(|| Error::Internal("a reversal has no draft".into()))?;
-                let group = match open.is_late {
-                    true => late_group(&known.line_group, change.item)?,
-                    false => own_group(&known.line_group).to_owned(),
+                let group = if open.is_late {
+                    late_group(&known.line_group, change.item)?
+                } else {
+                    own_group(&known.line_group).to_owned()
                 };
                 (Some(open.invoice), group)
             } else {

@@ -11,15 +11,12 @@ use super::terms::range;
 pub(crate) enum Kind {
     /// A customer, by name, contact, mail address and number.
     Customer,
-    /// An invoice, by number.
-    Invoice,
 }
 
 impl Kind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Customer => "customer",
-            Self::Invoice => "invoice",
         }
     }
 }

@@ -110,7 +110,7 @@ async fn load(
         account: row.account_id.into(),
         schedule: schedule.map_err(|e| stored(&e))?,
         starts_at: row.starts_at.to_jiff(),
-        ends_at: row.ends_at.map(|at| at.to_jiff()),
+        ends_at: row.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
         seller: row.seller_id,
         version: row.plan_version_id.into(),
         document: Document::read(row.document.as_bytes()).map_err(|e| stored(&e))?,

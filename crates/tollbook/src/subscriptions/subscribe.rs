@@ -89,7 +89,7 @@ async fn insert(
         schedule.anchor_on().to_sqlx(),
         i32::try_from(schedule.interval_months()).unwrap_or(1),
         new.starts_at.to_sqlx(),
-        ends_at.map(|at| at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        ends_at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
         new.auto_renew,
     )
     .execute(tx)
