@@ -8,4 +8,5 @@ mod world;
 
 pub(crate) use player::{Calendar, Player, Progress, last_heard, tally};
 pub(crate) use stage::Stage;
-pub(crate) use world::{Provider, SignIn, World, accounts_alone, set_up};
+pub use world::{Provider, connect_workspace};
+pub(crate) use world::{SignIn, World, accounts_alone, set_up};

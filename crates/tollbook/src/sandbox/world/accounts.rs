@@ -22,14 +22,15 @@ use crate::{inbox, organizations};
 
 /// The sandbox, and where both sides are reached.
 #[derive(Debug, Clone)]
-pub(crate) struct Provider {
-    pub(crate) sandbox: Sandbox,
+pub struct Provider {
+    /// The sandbox.
+    pub sandbox: Sandbox,
     /// The sandbox's address.
-    pub(crate) url: String,
+    pub url: String,
     /// Our own address, for its webhooks.
-    pub(crate) our_url: String,
+    pub our_url: String,
     /// Asks the sandbox while accounts are connected.
-    pub(crate) http: Http,
+    pub http: Http,
 }
 
 /// An account with the traffic that goes through it.
@@ -55,8 +56,12 @@ pub(super) async fn connect(
     let mut accounts = Vec::new();
     for account in &firm.accounts {
         let opened = open(&provider.sandbox, firm, account)?;
-        let id = connect_one(app, provider, account, organization).await?;
-        inbox::sync_numbers(app, id).await?;
+        let surface = match account.surface {
+            seed::Surface::Current => Surface::V2026,
+            seed::Surface::First => Surface::V1,
+        };
+        let key = api_key(account);
+        connect_workspace(app, provider, organization, &account.name, &key, surface).await?;
         link_users(app, organization, users, &opened.user_sids).await?;
         accounts.push(opened);
     }
@@ -118,41 +123,39 @@ pub(super) fn api_key(account: &Account) -> String {
     format!("sandbox-{}", account.key)
 }
 
-/// Finds or makes the integration, and asks the provider for webhooks to it.
-async fn connect_one(
+/// Connects a workspace of the sandbox as an account of an organization: makes it unless there is one of that name, and
+/// asks the provider for webhooks to it. Then reads the workspace's numbers, which become the organization's.
+pub async fn connect_workspace(
     app: &App,
     provider: &Provider,
-    account: &Account,
     organization: OrganizationId,
+    name: &str,
+    api_key: &str,
+    surface: Surface,
 ) -> Result<IntegrationId> {
     let credentials = |webhook_secrets| Credentials::Openphone {
-        api_key: api_key(account),
+        api_key: api_key.to_owned(),
         webhook_secrets,
     };
-    let actor = Actor::system();
-    let mut tx = app.db.begin(&actor).await?;
-    let known = integrations::find(&mut tx, organization, &account.name).await?;
+    let url = Some(provider.url.as_str());
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let known = integrations::find(&mut tx, organization, name).await?;
     let id = if let Some(id) = known {
         id
     } else {
         let none = credentials(Vec::new());
-        let url = Some(provider.url.as_str());
-        integrations::connect(app, &mut tx, Some(organization), &account.name, url, &none).await?
+        integrations::connect(app, &mut tx, Some(organization), name, url, &none).await?
     };
     tx.commit().await?;
-    let surface = match account.surface {
-        seed::Surface::Current => Surface::V2026,
-        seed::Surface::First => Surface::V1,
-    };
-    let client = Client::new(&provider.http, &provider.url, Secret::new(api_key(account)))
+    let client = Client::new(&provider.http, &provider.url, Secret::new(api_key))
         .map_err(tollbook_providers::Error::from)?;
     let hook_url = format!("{}/webhooks/openphone/{id}", provider.our_url);
     let hooks = client
         .create_webhooks(surface, &hook_url, "Tollbook")
         .await?;
     let secrets = hooks.iter().map(|hook| hook.secret.reveal().to_owned());
-    let credentials = credentials(secrets.collect());
-    integrations::set_credentials(app, id, Some(&provider.url), &credentials).await?;
+    integrations::set_credentials(app, id, url, &credentials(secrets.collect())).await?;
+    inbox::sync_numbers(app, id).await?;
     Ok(id)
 }
 

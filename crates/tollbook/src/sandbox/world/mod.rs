@@ -11,7 +11,7 @@ use tollbook_providers::openphone::sandbox::Sandbox;
 use crate::error::Result;
 
 pub(crate) use accounts::PhoneAccount;
-pub(crate) use accounts::Provider;
+pub use accounts::{Provider, connect_workspace};
 pub(crate) use set_up::{SignIn, World, set_up};
 
 /// The accounts at the sandbox alone, each with the key that opens it.
