@@ -246,6 +246,7 @@ create table recordings (
     constraint recordings_provider_sid_key unique (organization_id, provider, sid)
 );
 create index recordings_call_id_idx on recordings (organization_id, call_id);
+create index recordings_occurred_at_idx on recordings (organization_id, occurred_at desc, id desc);
 comment on table recordings is 'The sound of a call, or of a part of it.';
 
 create table transcripts (

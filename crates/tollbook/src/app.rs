@@ -15,6 +15,7 @@ use crate::inbox::InboxWriter;
 use crate::integrations::Accounts;
 use crate::live::Hub;
 use crate::metering::UsageWriter;
+use crate::objects::Folder;
 use crate::rating::TermsCache;
 use crate::secrets::Secrets;
 use crate::{inbox, metering};
@@ -46,6 +47,10 @@ pub struct App {
     pub(crate) inbox: InboxWriter,
     /// Takes in usage.
     pub(crate) usage: UsageWriter,
+    /// Fetches files from providers.
+    pub(crate) http: Http,
+    /// Recordings and other files.
+    pub(crate) objects: Folder,
     /// Plan versions made ready for rating.
     pub(crate) terms: Arc<TermsCache>,
 }
@@ -53,6 +58,9 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(db: Db, clock: Clock, settings: Settings, secrets: Secrets, http: Http) -> Self {
+        let data_dir = settings.data_dir.clone();
+        let data_dir = data_dir.or_else(tollbook_postgres::default_state_dir);
+        let objects = data_dir.unwrap_or_else(std::env::temp_dir).join("objects");
         let wake: Arc<Wake> = Arc::default();
         Self {
             inbox: inbox::writer(db.clone(), Arc::clone(&wake)),
@@ -66,7 +74,9 @@ impl App {
             tasks: TaskTracker::new(),
             recent: Arc::default(),
             live: Arc::default(),
-            accounts: Arc::new(Accounts::new(http)),
+            accounts: Arc::new(Accounts::new(http.clone())),
+            http,
+            objects: Folder::new(objects),
             terms: Arc::default(),
         }
     }

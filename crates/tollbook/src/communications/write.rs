@@ -22,6 +22,7 @@ use crate::calls::{CallOfSid, Source};
 use crate::customers::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::jobs::{self, Job, NewJob};
 use crate::live::{self, LiveKind};
 use crate::metering::{self, NewUsage};
 use crate::numbers::{self, LineKey};
@@ -74,6 +75,19 @@ pub(crate) async fn write(
     } = sorted;
     sql::write_voicemails(tx, &mut voicemails).await?;
     sql::write_recordings(tx, &recordings).await?;
+    let copies: Vec<NewJob> = recordings
+        .iter()
+        .filter(|row| row.provider_url.is_some())
+        .map(|row| {
+            let job = Job::CopyRecording {
+                organization: row.organization_id,
+                provider: row.provider,
+                sid: row.sid.clone(),
+            };
+            NewJob::unique(job, format!("{}:{}", row.organization_id, row.sid))
+        })
+        .collect();
+    jobs::enqueue(tx, &copies).await?;
     sql::write_transcripts(tx, transcripts).await?;
     live.extend(
         voicemails

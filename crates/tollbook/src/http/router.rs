@@ -119,6 +119,7 @@ fn live_routes() -> Vec<Route> {
     use crate::calls::web;
     use crate::communications;
     use crate::live::api;
+    use crate::recordings;
     vec![
         get("/", OrgMember, web::live_page),
         get("/calls/{id}", OrgMember, web::call),
@@ -140,6 +141,12 @@ fn live_routes() -> Vec<Route> {
             "/api/voicemails/{id}",
             OrgMember,
             communications::api::voicemail,
+        ),
+        get("/api/recordings", OrgMember, recordings::api::list),
+        get(
+            "/api/recordings/{id}/media",
+            OrgMember,
+            recordings::api::media,
         ),
         get("/api/events", OrgMember, api::events),
         get("/orgs/{orgId}/events", OrgMember, api::page_events),

@@ -1,16 +1,26 @@
 //! Every kind of job, and what it does.
 
 use serde::{Deserialize, Serialize};
-use tollbook_core::ids::{IntegrationId, JobId};
+use tollbook_core::calls::Provider;
+use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, inbox, invoices, retention, subscriptions};
+use crate::{calls, inbox, invoices, recordings, retention, subscriptions};
 
 /// Something to be done outside a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Job {
+    /// Copy a recording from the provider, whose link to it expires.
+    CopyRecording {
+        /// Whose it is.
+        organization: OrganizationId,
+        /// Where it is.
+        provider: Provider,
+        /// The provider's id of it.
+        sid: String,
+    },
     /// Ask the provider for a call record of which an event never came.
     FetchCall {
         /// Whose record it is.
@@ -45,6 +55,7 @@ impl Job {
     /// The name under which it is stored.
     pub(super) fn kind(&self) -> &'static str {
         match self {
+            Self::CopyRecording { .. } => "copy_recording",
             Self::FetchCall { .. } => "fetch_call",
             Self::SyncNumbers { .. } => "sync_numbers",
             Self::CheckCalls => "check_calls",
@@ -57,6 +68,9 @@ impl Job {
     /// Does it. `id` is the idempotency key towards a provider.
     pub(super) async fn run(self, app: &App, _id: JobId) -> Result<()> {
         match self {
+            Self::CopyRecording { organization, provider, sid } => {
+                recordings::copy(app, organization, provider, &sid).await
+            }
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
             Self::CheckCalls => calls::check_due(app).await,

@@ -1,0 +1,42 @@
+//! Copies a recording from the provider, before its link expires.
+
+use tollbook_core::actor::Actor;
+use tollbook_core::calls::{MediaUrl, Provider};
+use tollbook_core::ids::OrganizationId;
+
+use super::sql;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::objects::ObjectStore as _;
+
+/// Larger recordings are not copied: ten hours of the usual quality are half of this.
+const BYTES_MAX: usize = 256 << 20;
+
+/// Copies the recording if that has not been done. Doing it again changes nothing.
+pub(crate) async fn copy(
+    app: &App,
+    organization: OrganizationId,
+    provider: Provider,
+    sid: &str,
+) -> Result<()> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let found = sql::missing(&mut tx, organization, provider, sid).await?;
+    drop(tx);
+    let Some((id, url)) = found else {
+        return Ok(());
+    };
+    let file = app
+        .http
+        .download(&MediaUrl::new(url), BYTES_MAX)
+        .await
+        .map_err(|e| Error::Unavailable(format!("recording {id} cannot be fetched: {e}")))?;
+    let key = format!("recordings/{organization}/{id}");
+    app.objects
+        .put(&key, file.bytes)
+        .await
+        .map_err(|e| Error::Unavailable(format!("recording {id} cannot be stored: {e}")))?;
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    sql::set_object(&mut tx, organization, id, &key, file.media_type.as_deref()).await?;
+    tx.commit().await?;
+    Ok(())
+}
