@@ -171,16 +171,15 @@ pub(crate) async fn day(
              count(*) filter (where c.answered_at is not null) as "answered!",
              count(*) filter (where c.outcome in ('missed', 'abandoned', 'voicemail')) as "missed!",
              coalesce(sum(extract(epoch from c.answered_at - c.started_at)), 0)::bigint as "waited!",
-             count(*) filter (where c.answered_at <= c.started_at + make_interval(secs => $5::bigint::double precision)) as "well!",
+             count(*) filter (where c.answered_at <= c.started_at + make_interval(secs => $4::bigint::double precision)) as "well!",
              sum(c.billable_seconds)::bigint as "talked!"
          from calls c
-         where c.organization_id = $1 and c.started_at >= $2 and c.started_at < $3 and c.direction = 'incoming' and c.merged_into_id is null
-             and ($4::uuid is null or exists (select from call_viewers v
-                 where v.organization_id = $1 and v.user_id = $4 and v.started_at = c.started_at and v.call_id = c.id))
+         where c.organization_id = $1 and c.started_at >= $2 and c.direction = 'incoming' and c.merged_into_id is null
+             and ($3::uuid is null or exists (select from call_viewers v
+                 where v.organization_id = $1 and v.user_id = $3 and v.started_at = c.started_at and v.call_id = c.id))
          group by 1 order by 1"#,
         organization.uuid(),
         start.to_sqlx() as _,
-        now.to_sqlx() as _,
         member,
         SERVICE_SECONDS,
     )

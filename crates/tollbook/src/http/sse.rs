@@ -9,8 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-/// Events that are sent together. Only the last block carries an id: a reader who was cut off in between asks for all
-/// of them again.
+/// Events that are sent together. A reader who is cut off goes on after the last block with an id.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     text: String,
@@ -36,13 +35,18 @@ impl Frames {
         self.text.is_empty()
     }
 
-    /// The bytes, with the id from which to go on after them.
-    pub(crate) fn finish(mut self, id: impl Display) -> Bytes {
-        // The id becomes part of the last event, so that scripts see it too; alone it is a heartbeat.
+    /// The id from which to go on after what was written so far. It becomes part of the last event, so that scripts see
+    /// it too; alone it is a heartbeat.
+    pub(crate) fn id(&mut self, id: impl Display) {
         if self.text.ends_with("\n\n") {
             self.text.pop();
         }
         _ = write!(self.text, "id: {id}\n\n");
+    }
+
+    /// The bytes, with the id from which to go on after them.
+    pub(crate) fn finish(mut self, id: impl Display) -> Bytes {
+        self.id(id);
         Bytes::from(self.text)
     }
 }
@@ -68,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_event_carries_the_id() {
+    fn the_id_is_part_of_the_last_event() {
         let mut frames = Frames::default();
         assert!(frames.is_empty());
         frames.event("put", "<li>\n</li>");

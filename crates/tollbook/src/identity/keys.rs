@@ -136,6 +136,7 @@ pub(crate) async fn revoke(
     audit::record(&mut tx, actor, deed).await?;
     tx.commit().await?;
     app.recent.forget_keys();
+    app.live.recheck();
     Ok(())
 }
 

@@ -101,6 +101,7 @@ pub(crate) async fn set_password(
     let deed = Deed::new(None, "user.password_set", "user", user);
     audit::record(&mut tx, actor, deed).await?;
     tx.commit().await?;
+    app.live.recheck();
     Ok(())
 }
 

@@ -91,6 +91,7 @@ pub(crate) async fn end(app: &App, id: SessionId) -> Result<()> {
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    app.live.recheck();
     Ok(())
 }
 

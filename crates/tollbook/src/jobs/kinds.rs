@@ -68,9 +68,11 @@ impl Job {
     /// Does it. `id` is the idempotency key towards a provider.
     pub(super) async fn run(self, app: &App, _id: JobId) -> Result<()> {
         match self {
-            Self::CopyRecording { organization, provider, sid } => {
-                recordings::copy(app, organization, provider, &sid).await
-            }
+            Self::CopyRecording {
+                organization,
+                provider,
+                sid,
+            } => recordings::copy(app, organization, provider, &sid).await,
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
             Self::CheckCalls => calls::check_due(app).await,

@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     /// Organizations in which something happened since the figures were refreshed.
     restless: Mutex<HashSet<OrganizationId>>,
     stir: Notify,
+    /// A right may have ended.
+    pub(super) doubt: Notify,
     pub(super) replays: Semaphore,
 }
 
@@ -58,6 +60,7 @@ impl Default for Hub {
             news: Notify::new(),
             restless: Mutex::default(),
             stir: Notify::new(),
+            doubt: Notify::new(),
             replays: Semaphore::new(REPLAYS_MAX),
         }
     }
@@ -183,6 +186,12 @@ impl Hub {
         std::mem::take(&mut *restless)
     }
 
+    /// A session, key or membership ended: the streams of this node that were opened by it end now, those of other nodes
+    /// at the next heartbeat.
+    pub(crate) fn recheck(&self) {
+        self.doubt.notify_one();
+    }
+
     /// Ends all streams and takes no new ones.
     pub(super) fn close(&self) {
         let mut state = self.state();
@@ -198,6 +207,96 @@ impl State {
         if self.audiences.is_empty() {
             self.position = None;
             self.handed_out.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_core::ids::{OrganizationId, UserId};
+    use uuid::Uuid;
+
+    use super::super::audience::Standing;
+    use super::*;
+
+    fn audience(organization: u128) -> Audience {
+        Audience {
+            sharing: Sharing {
+                organization: OrganizationId::new(Uuid::from_u128(organization)),
+                member: None,
+            },
+            form: Form::Json,
+        }
+    }
+
+    fn enter(hub: &Hub, audience: &Audience) -> Seat {
+        let ticket = Ticket {
+            organization: audience.sharing.organization,
+            standing: Standing::Admin(UserId::new(Uuid::nil())),
+            session: None,
+            expires_at: None,
+        };
+        hub.enter(audience.clone(), ticket, Mark { xid: 5, at: 0 })
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_slow_viewer_is_let_go_with_what_they_have_and_holds_up_nobody() {
+        let (hub, audience) = (Hub::default(), audience(1));
+        let (mut slow, mut quick) = (enter(&hub, &audience), enter(&hub, &audience));
+        for n in 0..BACKLOG_MAX + 50 {
+            hub.hand_out(&[(audience.clone(), Bytes::from(n.to_string()))]);
+            assert_eq!(quick.receiver.recv().await.unwrap(), n.to_string());
+        }
+        let mut heard = 0;
+        while let Some(bytes) = slow.receiver.recv().await {
+            assert_eq!(bytes, heard.to_string());
+            heard += 1;
+        }
+        // In order and without a gap, up to where it goes on after the next connection.
+        assert_eq!(heard, BACKLOG_MAX);
+        assert_eq!(hub.tickets().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_the_audience_hears_what_was_rendered_for_it() {
+        let hub = Hub::default();
+        let (mut one, mut other) = (enter(&hub, &audience(1)), enter(&hub, &audience(2)));
+        hub.hand_out(&[(audience(1), Bytes::from("for one"))]);
+        hub.hand_out(&[(audience(2), Bytes::from("for the other"))]);
+        assert_eq!(one.receiver.recv().await.unwrap(), "for one");
+        assert_eq!(other.receiver.recv().await.unwrap(), "for the other");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_nobody_looks() {
+        let (hub, audience) = (Hub::default(), audience(1));
+        assert_eq!(hub.position(), None);
+        let seat = enter(&hub, &audience);
+        assert_eq!(hub.position(), Some(Mark { xid: 5, at: 0 }));
+        hub.leave(&audience, seat.id);
+        assert_eq!(hub.position(), None);
+        // What was read meanwhile does not make it begin again.
+        hub.move_to(Mark { xid: 9, at: 0 }, HashSet::new());
+        assert_eq!(hub.position(), None);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_stops_ends_all_streams_and_opens_none() {
+        let (hub, audience) = (Hub::default(), audience(1));
+        let mut seat = enter(&hub, &audience);
+        hub.close();
+        assert_eq!(seat.receiver.recv().await, None);
+        let again = hub.enter(audience, hub_ticket(), Mark { xid: 5, at: 0 });
+        assert!(again.is_none());
+    }
+
+    fn hub_ticket() -> Ticket {
+        Ticket {
+            organization: OrganizationId::new(Uuid::nil()),
+            standing: Standing::Service,
+            session: None,
+            expires_at: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
 use super::audience::{Audience, Form, Sharing};
-use super::scene;
+use super::scene::{self, Progress};
 use super::store::{self, Event, News, Sight};
 use super::{refresh, tickets};
 use crate::app::App;
@@ -97,19 +97,23 @@ async fn listen(app: &App, connection: &Connection) -> sqlx::Result<()> {
 async fn serve(app: App, stop: CancellationToken) {
     let mut beat_at = Instant::now() + HEARTBEAT;
     loop {
-        tokio::select! {
+        let is_doubted = tokio::select! {
             () = stop.cancelled() => return app.live.close(),
-            () = app.live.news.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
-        }
+            () = app.live.news.notified() => false,
+            () = app.live.doubt.notified() => true,
+            () = tokio::time::sleep(POLL) => false,
+        };
         if let Err(error) = deliver(&app).await {
             tracing::warn!(%error, "live events cannot be delivered");
         }
-        if Instant::now() >= beat_at {
+        let is_time = Instant::now() >= beat_at;
+        if (is_time || is_doubted)
+            && let Err(error) = tickets::check(&app).await
+        {
+            tracing::warn!(%error, "the rights of open streams cannot be checked");
+        }
+        if is_time {
             beat_at = Instant::now() + HEARTBEAT;
-            if let Err(error) = tickets::check(&app).await {
-                tracing::warn!(%error, "the rights of open streams cannot be checked");
-            }
             beat(&app);
         }
     }
@@ -167,7 +171,16 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
     let (events, sights) = (&events, &sights);
     stream::iter(audiences)
         .for_each_concurrent(READS_MAX, |(sharing, audiences)| async move {
-            match scene::render(app, sharing, &audiences, events, sights, mark).await {
+            match scene::render(
+                app,
+                sharing,
+                &audiences,
+                events,
+                sights,
+                Progress::AtEnd(mark),
+            )
+            .await
+            {
                 Ok(rendered) => app.live.hand_out(&rendered),
                 Err(error) => {
                     tracing::warn!(%error, "viewers cannot be served and are let go");

@@ -38,6 +38,34 @@ struct Document<'a> {
     data: Option<&'a RawValue>,
 }
 
+/// From where a reader of a batch goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Progress {
+    /// Only from its end: the events are in no order of transactions.
+    AtEnd(Mark),
+    /// From each event: they are in the order of transactions. Those of transactions at or above `bound` may not be
+    /// complete.
+    Each { bound: Mark, end: Mark },
+}
+
+impl Progress {
+    fn end(self) -> Mark {
+        match self {
+            Self::AtEnd(end) | Self::Each { end, .. } => end,
+        }
+    }
+
+    fn after(self, event: &Event) -> Option<Mark> {
+        match self {
+            Self::AtEnd(_) => None,
+            Self::Each { bound, .. } => Some(Mark {
+                xid: event.xid.min(bound.xid),
+                at: bound.at,
+            }),
+        }
+    }
+}
+
 /// The things that events are about, as far as the viewers may see them.
 struct Scene {
     moments: Moments,
@@ -52,7 +80,7 @@ pub(super) async fn render(
     audiences: &[Audience],
     events: &[Event],
     sights: &HashMap<Uuid, Sight>,
-    mark: Mark,
+    progress: Progress,
 ) -> Result<Vec<(Audience, Bytes)>> {
     let events: Vec<&Event> = events
         .iter()
@@ -70,11 +98,11 @@ pub(super) async fn render(
     let mut rendered = Vec::with_capacity(audiences.len());
     for audience in audiences {
         let frames = match &audience.form {
-            Form::Json => scene.documents(&events)?,
+            Form::Json => scene.documents(&events, progress)?,
             Form::Page { language, zone } => scene.elements(&events, language, zone)?,
         };
         if !frames.is_empty() {
-            rendered.push((audience.clone(), frames.finish(mark)));
+            rendered.push((audience.clone(), frames.finish(progress.end())));
         }
     }
     Ok(rendered)
@@ -121,7 +149,7 @@ impl Scene {
     }
 
     /// The events for programs, one by one.
-    fn documents(&self, events: &[&Event]) -> Result<Frames> {
+    fn documents(&self, events: &[&Event], progress: Progress) -> Result<Frames> {
         let mut things: HashMap<Uuid, Box<RawValue>> = HashMap::new();
         for (id, moment) in &self.moments.calls {
             things.insert(
@@ -156,6 +184,9 @@ impl Scene {
                 data,
             };
             frames.event(name, json(&document)?.get());
+            if let Some(mark) = progress.after(event) {
+                frames.id(mark);
+            }
         }
         Ok(frames)
     }

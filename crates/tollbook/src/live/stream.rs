@@ -10,8 +10,9 @@ use tollbook_core::actor::Actor;
 use super::audience::{Audience, Form, Ticket};
 use super::hub::{Hub, Seat};
 use super::mark::Mark;
+use super::scene::{self, Progress};
 use super::store::Event;
-use super::{run, scene, store, tickets};
+use super::{run, store, tickets};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::sse::Frames;
@@ -151,17 +152,19 @@ impl Viewer {
         } else {
             Stage::Replay(last)
         };
-        // What older transactions commit from here on comes from the hub, after this: the mark may not pass them.
-        let mark = Mark {
+        // What older transactions commit from here on comes from the hub, after this: no mark may pass them.
+        let bound = self.present;
+        let end = Mark {
             xid: if is_last {
-                self.present.xid
+                bound.xid
             } else {
-                last.0.min(self.present.xid)
+                last.0.min(bound.xid)
             },
-            at: self.present.at,
+            at: bound.at,
         };
+        let progress = Progress::Each { bound, end };
         let audiences = std::slice::from_ref(&self.guard.audience);
-        let rendered = scene::render(app, sharing, audiences, &events, &sights, mark).await?;
+        let rendered = scene::render(app, sharing, audiences, &events, &sights, progress).await?;
         Ok(rendered
             .into_iter()
             .next()

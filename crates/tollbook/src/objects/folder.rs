@@ -24,12 +24,18 @@ impl Folder {
 
     fn path(&self, key: &str) -> io::Result<PathBuf> {
         let is_plain = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if key.split('/').all(is_plain) {
             Ok(self.root.join(key))
         } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{key}` is no key")))
+            Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{key}` is no key"),
+            ))
         }
     }
 }
@@ -83,12 +89,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Folder::new(root.path().join("objects"));
         assert!(store.open("a/b").await.unwrap().is_none());
-        store.put("a/b", Bytes::from_static(b"sound")).await.unwrap();
+        store
+            .put("a/b", Bytes::from_static(b"sound"))
+            .await
+            .unwrap();
         let (mut file, len) = store.open("a/b").await.unwrap().unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).await.unwrap();
         assert_eq!((text.as_str(), len), ("sound", 5));
-        assert_eq!(std::fs::read_dir(root.path().join("objects/a")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(root.path().join("objects/a"))
+                .unwrap()
+                .count(),
+            1
+        );
     }
 
     #[tokio::test]

@@ -25,10 +25,16 @@ pub(crate) fn part(header: Option<&str>, len: u64) -> Part {
         // The last bytes.
         (Err(_), Ok(count)) if first.trim().is_empty() => match (count, len) {
             (0, _) | (_, 0) => Part::Unsatisfiable,
-            _ => Part::Bytes { first: len.saturating_sub(count), last: end },
+            _ => Part::Bytes {
+                first: len.saturating_sub(count),
+                last: end,
+            },
         },
         (Ok(first), _) if first >= len => Part::Unsatisfiable,
-        (Ok(first), Ok(last)) if first <= last => Part::Bytes { first, last: last.min(end) },
+        (Ok(first), Ok(last)) if first <= last => Part::Bytes {
+            first,
+            last: last.min(end),
+        },
         (Ok(first), Err(_)) if last.trim().is_empty() => Part::Bytes { first, last: end },
         _ => Part::Whole,
     }

@@ -148,5 +148,6 @@ pub(crate) async fn change_member(
         may_buy_numbers: input.may_buy_numbers,
     };
     let changed = members::change(&app, &admin.actor, admin.organization, user, &change).await?;
+    app.live.recheck();
     Ok(Json(changed))
 }

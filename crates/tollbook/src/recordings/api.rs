@@ -37,8 +37,18 @@ pub(crate) async fn list(
 ) -> Result<Json<List<Recording>>> {
     let mut tx = app.db.begin(&member.actor).await?;
     let after: Option<Place> = paging.key()?;
-    let rows = sql::list(&mut tx, member.organization, filter.call_id, after, paging.rows()).await?;
-    let page = paging.page(rows, |row| Place { at: row.occurred_at, id: row.id.uuid() })?;
+    let rows = sql::list(
+        &mut tx,
+        member.organization,
+        filter.call_id,
+        after,
+        paging.rows(),
+    )
+    .await?;
+    let page = paging.page(rows, |row| Place {
+        at: row.occurred_at,
+        id: row.id.uuid(),
+    })?;
     Ok(Json(page))
 }
 
@@ -54,9 +64,13 @@ pub(crate) async fn media(
     drop(tx);
     let (key, content_type) = found.ok_or(Error::NotFound("recording"))?;
     let key = key.ok_or_else(|| {
-        Error::conflict("recording_not_ready", "the recording is still being fetched from the provider")
+        Error::conflict(
+            "recording_not_ready",
+            "the recording is still being fetched from the provider",
+        )
     })?;
-    let stored = |e: std::io::Error| Error::Unavailable(format!("recording {id} cannot be read: {e}"));
+    let stored =
+        |e: std::io::Error| Error::Unavailable(format!("recording {id} cannot be read: {e}"));
     let opened = app.objects.open(&key).await.map_err(stored)?;
     let (mut file, len) = opened.ok_or(Error::NotFound("recording"))?;
     let range = headers.get(header::RANGE).and_then(|it| it.to_str().ok());
@@ -74,7 +88,10 @@ pub(crate) async fn media(
     let mut response = (status, Body::from_stream(chunks(file.take(count)))).into_response();
     let headers = response.headers_mut();
     // A recording never changes, and is heard only by those who may: the browser may keep it, nobody between.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=3600"),
+    );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(count));
     headers.insert(header::CONTENT_TYPE, media_type(content_type.as_deref()));
@@ -97,7 +114,10 @@ fn chunks(
 ) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send {
     stream::try_unfold(file, |mut file| async move {
         let mut chunk = Vec::with_capacity(CHUNK);
-        let read = (&mut file).take(u64::try_from(CHUNK).unwrap_or(u64::MAX)).read_to_end(&mut chunk).await?;
+        let read = (&mut file)
+            .take(u64::try_from(CHUNK).unwrap_or(u64::MAX))
+            .read_to_end(&mut chunk)
+            .await?;
         Ok((read > 0).then(|| (Bytes::from(chunk), file)))
     })
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod customers;
 mod identity;
+mod live;
 mod numbers;
 mod requests;
 mod routes;

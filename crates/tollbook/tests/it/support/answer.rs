@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::app::TestApp;
 use super::people::{Organization, User};
+use super::stream::EventStream;
 
 /// A request in the making.
 pub(crate) struct Ask<'a> {
@@ -81,6 +82,17 @@ impl<'a> Ask<'a> {
             status,
             headers,
             text,
+        }
+    }
+
+    /// Opens a stream of events.
+    #[track_caller]
+    pub(crate) fn stream(self) -> impl Future<Output = EventStream> {
+        let request = self.request.header("accept", "text/event-stream");
+        async move {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status().as_u16(), 200, "{:?}", response.headers());
+            EventStream::new(response)
         }
     }
 

@@ -1,5 +1,6 @@
 //! The application of one test.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,7 +27,11 @@ pub(crate) struct TestApp {
     pub(crate) base: String,
     pub(super) client: reqwest::Client,
     node: Option<Node>,
-    database: Database,
+    /// Whether the database goes with it.
+    owns: bool,
+    database: Arc<Database>,
+    /// Recordings and the like.
+    files: Arc<tempfile::TempDir>,
 }
 
 impl TestApp {
@@ -37,8 +42,24 @@ impl TestApp {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let database = Database::new().await;
+        let files = Arc::new(tempfile::tempdir().unwrap());
+        Self::run(Arc::new(Database::new().await), true, files, change).await
+    }
+
+    /// Another node on the same database.
+    pub(crate) async fn beside(&self) -> Self {
+        let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
+        Self::run(database, false, files, |_| {}).await
+    }
+
+    async fn run(
+        database: Arc<Database>,
+        owns: bool,
+        files: Arc<tempfile::TempDir>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings {
+            data_dir: Some(files.path().to_owned()),
             supabase_jwt_secret: Some(Masked::from(JWT_SECRET.to_owned())),
             supabase_service_key: Some(Masked::from(SERVICE_KEY.to_owned())),
             ..Settings::defaults()
@@ -61,7 +82,9 @@ impl TestApp {
             base: format!("http://{}", node.address.unwrap()),
             client,
             node: Some(node),
+            owns,
             database,
+            files,
         }
     }
 
@@ -123,6 +146,9 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.app.stop.cancel();
         self.node.take();
+        if !self.owns {
+            return;
+        }
         // The runtime of the test cannot be waited on here.
         let dead = std::thread::scope(|scope| {
             let finish = || {
