@@ -13,6 +13,7 @@ use super::store;
 use crate::app::App;
 use crate::db::types::Text;
 use crate::error::Result;
+use crate::inbox;
 use crate::jobs::{self, Job, NewJob};
 
 /// Calls looked after in one transaction.
@@ -104,6 +105,9 @@ async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Res
                 .collect())
         }
         Some(Check::Sweep { sids, .. }) => {
+            if !inbox::try_hold_lane(tx, due.source.integration).await? {
+                return Ok(Vec::new());
+            }
             let observations = sids
                 .iter()
                 .map(|sid| Observation {

@@ -395,7 +395,7 @@ impl Changes {
             usages.extend(changes.into_iter().map(|change| usage(row, change)));
         }
         if !usages.is_empty() {
-            metering::store(tx, &usages).await?;
+            metering::record(tx, &usages).await?;
         }
         Ok(())
     }

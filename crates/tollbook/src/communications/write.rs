@@ -391,8 +391,7 @@ async fn write_usage(tx: &mut PgConnection, uses: Vec<Use>) -> Result<()> {
                 .map(|change| of.usage(organization, change)),
         );
     }
-    metering::store(tx, &usages).await?;
-    Ok(())
+    metering::record(tx, &usages).await
 }
 
 /// To whom and what a usage is attributed.

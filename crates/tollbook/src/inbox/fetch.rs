@@ -1,10 +1,12 @@
 //! Asks a provider for what it did not tell: never inside a transaction.
 
+use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::{Fact, Leg};
 use tollbook_core::ids::IntegrationId;
 use tollbook_providers::Telephony as _;
 
+use super::accept::lane;
 use super::sql;
 use crate::app::App;
 use crate::calls::{self, Observation, Source, Told};
@@ -21,6 +23,7 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
         provider: account.provider,
     };
     let mut tx = app.db.begin(&Actor::system()).await?;
+    sql::wait_for_lane(&mut tx, lane(integration)).await?;
     let known = calls::calls_of_sids(&mut tx, integration, &[sid]).await?;
     let organization = match known.get(sid) {
         Some((organization, _)) => Some(*organization),
@@ -78,4 +81,13 @@ pub(crate) async fn sync_numbers(app: &App, integration: IntegrationId) -> Resul
     tx.commit().await?;
     app.wake.inbox.notify_one();
     Ok(())
+}
+
+/// Keeps the interpreter from an account until the transaction ends; false if it is at work there. It is not waited
+/// for, since the caller may hold what it needs.
+pub(crate) async fn try_hold_lane(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+) -> Result<bool> {
+    Ok(sql::lock_lane(tx, lane(integration)).await?)
 }

@@ -10,7 +10,7 @@ use tollbook_core::calls::{Provider, ProviderEvent};
 use tollbook_providers::{Malformed, openphone};
 
 pub(crate) use accept::{InboxWriter, writer};
-pub(crate) use fetch::{fetch_call, sync_numbers};
+pub(crate) use fetch::{fetch_call, sync_numbers, try_hold_lane};
 pub(crate) use interpret::{drain, start};
 
 /// What a webhook's body says.

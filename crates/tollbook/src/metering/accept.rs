@@ -124,6 +124,20 @@ pub(crate) async fn store(tx: &mut PgConnection, usages: &[NewUsage]) -> Result<
         .collect()
 }
 
+/// Stores usage that this system made itself: a key that stands for something else is a fault.
+pub(crate) async fn record(tx: &mut PgConnection, usages: &[NewUsage]) -> Result<()> {
+    for (usage, accepted) in usages.iter().zip(store(tx, usages).await?) {
+        if let Accepted::Conflict(id) = accepted {
+            let key = usage.key.as_ref().map(ToString::to_string);
+            return Err(Error::Internal(format!(
+                "usage `{}` conflicts with event `{id}`",
+                key.unwrap_or_default()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Takes in usage of many clients in shared transactions.
 pub(crate) type UsageWriter = GroupCommit<NewUsage, Accepted>;
 

@@ -5,5 +5,5 @@ pub(crate) mod api;
 mod recorded;
 mod sql;
 
-pub(crate) use accept::{NewUsage, UsageWriter, store, writer};
+pub(crate) use accept::{NewUsage, UsageWriter, record, writer};
 pub(crate) use recorded::recorded_by_key;

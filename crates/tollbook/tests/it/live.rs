@@ -319,7 +319,7 @@ async fn a_stream_carries_what_its_viewer_may_see_and_nothing_else() {
     app.tell(&acme, "call.ringing", own).await;
     let mut heard = Vec::new();
     for stream in &mut streams {
-        let event = stream.next().await.unwrap();
+        let event = stream.fresh().await.unwrap();
         let data = event.json();
         let with = data["data"]["with"].as_str().unwrap_or_default().to_owned();
         heard.push((event.name, with));

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod cli;
+mod communications;
 mod customers;
 mod identity;
 mod live;

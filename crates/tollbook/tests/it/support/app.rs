@@ -92,6 +92,11 @@ impl TestApp {
         self.app.clock.now()
     }
 
+    /// Where recordings and the like are kept.
+    pub(super) fn files(&self) -> &std::path::Path {
+        self.files.path()
+    }
+
     /// Moves the clock on.
     pub(crate) fn advance(&self, by: SignedDuration) {
         self.app.clock.advance(by);

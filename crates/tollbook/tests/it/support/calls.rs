@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tollbook_core::ids::{CallId, CustomerId, PhoneNumberId, UserId};
 use uuid::Uuid;
 
@@ -159,5 +160,32 @@ impl TestApp {
             .await
             .unwrap();
         tx.commit().await.unwrap();
+    }
+}
+
+impl TestApp {
+    /// Puts a file where the application keeps such files.
+    pub(crate) fn put_file(&self, key: &str, bytes: &[u8]) {
+        let path = self.files().join("objects").join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// A session of the superuser.
+    pub(crate) async fn superuser(&self) -> PgConnection {
+        PgConnection::connect(self.superuser_url()).await.unwrap()
+    }
+
+    /// The plan of a query as a role; `$1` is the organization.
+    pub(crate) async fn plan(&self, role: &str, organization: &Organization, user: &User, sql: &str) -> String {
+        let mut session = self.superuser().await;
+        let sql = sql.replace("$1", &format!("'{}'::uuid", organization.id));
+        let set = format!(
+            "begin; set local role {role}; set local tollbook.organization_id = '{}'; set local tollbook.user_id = '{}'",
+            organization.id, user.id
+        );
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut session).await.unwrap();
+        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("explain {sql}"))).fetch_all(&mut session).await.unwrap();
+        lines.join("\n")
     }
 }

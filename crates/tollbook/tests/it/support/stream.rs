@@ -1,5 +1,7 @@
 //! A client of event streams, as a browser is one: it remembers the id that it heard last.
 
+use std::collections::HashSet;
+
 use reqwest::Response;
 use serde_json::Value;
 
@@ -7,6 +9,7 @@ use serde_json::Value;
 pub(crate) struct EventStream {
     response: Response,
     text: String,
+    heard: HashSet<i64>,
     /// Where to go on.
     pub(crate) last_id: String,
 }
@@ -23,6 +26,7 @@ impl EventStream {
         Self {
             response,
             text: String::new(),
+            heard: HashSet::new(),
             last_id: String::new(),
         }
     }
@@ -63,11 +67,24 @@ impl EventStream {
         self.last_id
     }
 
-    /// The next event, which must have this name.
+    /// The next event that was not heard before: a stream may repeat itself.
+    pub(crate) async fn fresh(&mut self) -> Option<Event> {
+        loop {
+            let event = self.next().await?;
+            let number = serde_json::from_str::<Value>(&event.data)
+                .ok()
+                .and_then(|data| data["id"].as_i64());
+            if number.is_none_or(|number| self.heard.insert(number)) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next fresh event, which must have this name.
     #[track_caller]
     pub(crate) fn expect(&mut self, name: &str) -> impl Future<Output = Event> {
         async move {
-            let event = self.next().await.expect("the stream goes on");
+            let event = self.fresh().await.expect("the stream goes on");
             assert_eq!(event.name, name, "{}", event.data);
             event
         }
