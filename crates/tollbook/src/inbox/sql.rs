@@ -143,12 +143,9 @@ pub(super) async fn lock_lane(tx: &mut PgConnection, lane: i16) -> sqlx::Result<
 
 /// Waits for a lane: what is told about an account's calls from elsewhere must not cross with its webhooks.
 pub(super) async fn wait_for_lane(tx: &mut PgConnection, lane: i16) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock(8243002, $1)",
-        i32::from(lane)
-    )
-    .fetch_one(tx)
-    .await?;
+    sqlx::query!("select pg_advisory_xact_lock(8243002, $1)", i32::from(lane))
+        .fetch_one(tx)
+        .await?;
     Ok(())
 }
 

@@ -222,7 +222,7 @@ async fn a_stop_waits_for_the_requests_under_way() {
             .unwrap();
     };
     let stop = app.app.stop.clone();
-    let (_, status) = tokio::join!(release, async {
+    let ((), status) = tokio::join!(release, async {
         stop.cancel();
         under_way.await.unwrap()
     });

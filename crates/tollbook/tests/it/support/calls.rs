@@ -115,8 +115,8 @@ impl TestApp {
         .bind(call.customer.map(Uuid::from))
         .bind(call.answered_by.map(Uuid::from))
         .bind(call.started_at.to_sqlx())
-        .bind(answered.map(|at| at.to_sqlx()))
-        .bind(ended.map(|at| at.to_sqlx()))
+        .bind(answered.map(jiff_sqlx::ToSqlx::to_sqlx))
+        .bind(ended.map(jiff_sqlx::ToSqlx::to_sqlx))
         .bind(call.talked_seconds)
         .bind(viewers)
         .execute(&mut *tx)
@@ -177,15 +177,27 @@ impl TestApp {
     }
 
     /// The plan of a query as a role; `$1` is the organization.
-    pub(crate) async fn plan(&self, role: &str, organization: &Organization, user: &User, sql: &str) -> String {
+    pub(crate) async fn plan(
+        &self,
+        role: &str,
+        organization: &Organization,
+        user: &User,
+        sql: &str,
+    ) -> String {
         let mut session = self.superuser().await;
         let sql = sql.replace("$1", &format!("'{}'::uuid", organization.id));
         let set = format!(
             "begin; set local role {role}; set local tollbook.organization_id = '{}'; set local tollbook.user_id = '{}'",
             organization.id, user.id
         );
-        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut session).await.unwrap();
-        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("explain {sql}"))).fetch_all(&mut session).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(set))
+            .execute(&mut session)
+            .await
+            .unwrap();
+        let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("explain {sql}")))
+            .fetch_all(&mut session)
+            .await
+            .unwrap();
         lines.join("\n")
     }
 }

@@ -17,7 +17,7 @@ mod people;
 mod stream;
 
 pub(crate) use answer::{Answer, Ask};
-pub(crate) use app::{JWT_SECRET, SERVICE_KEY, TestApp};
+pub(crate) use app::{SERVICE_KEY, TestApp};
 pub(crate) use calls::NewCall;
 pub(crate) use people::{Organization, PASSWORD, User, sign};
-pub(crate) use stream::{Event, EventStream};
+pub(crate) use stream::EventStream;

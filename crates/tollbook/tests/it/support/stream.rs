@@ -82,12 +82,10 @@ impl EventStream {
 
     /// The next fresh event, which must have this name.
     #[track_caller]
-    pub(crate) fn expect(&mut self, name: &str) -> impl Future<Output = Event> {
-        async move {
-            let event = self.fresh().await.expect("the stream goes on");
-            assert_eq!(event.name, name, "{}", event.data);
-            event
-        }
+    pub(crate) async fn expect(&mut self, name: &str) -> Event {
+        let event = self.fresh().await.expect("the stream goes on");
+        assert_eq!(event.name, name, "{}", event.data);
+        event
     }
 
     /// The data of the next `put` with this text, after any others.
