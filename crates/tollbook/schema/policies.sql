@@ -101,10 +101,14 @@ begin
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id() and user_id = acting_user_id())', table_name);
     end loop;
-    foreach table_name in array array['customers', 'contacts', 'customer_numbers', 'customer_notes', 'accounts', 'subscriptions',
+    foreach table_name in array array['customers', 'contacts', 'customer_numbers', 'customer_notes',
         'subscription_segments', 'billing_periods', 'allowance_grants', 'tier_totals', 'pay_per_call_terms'] loop
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id())', table_name);
+    end loop;
+    foreach table_name in array array['accounts', 'subscriptions', 'invoices'] loop
+        execute format('grant select on public.%I to tollbook_member', table_name);
+        execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id() and payer = ''customer'')', table_name);
     end loop;
 end
 $$;
@@ -116,8 +120,6 @@ create policy member on phone_numbers for select to tollbook_member
     using (organization_id = acting_organization_id() and acting_user_id() = any (viewer_ids));
 grant select on search_terms to tollbook_member;
 create policy member on search_terms for select to tollbook_member using (organization_id = acting_organization_id() and kind = 'customer');
-grant select on invoices to tollbook_member;
-create policy member on invoices for select to tollbook_member using (organization_id = acting_organization_id() and payer = 'customer');
 grant select on plans, plan_versions to tollbook_member;
 create policy member on plans for select to tollbook_member using (seller_id = acting_organization_id());
 create policy member on plan_versions for select to tollbook_member using (seller_id = acting_organization_id());

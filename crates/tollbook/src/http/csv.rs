@@ -132,9 +132,10 @@ mod tests {
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await
             .unwrap();
-        let expected: String = (0..6)
+        let expected: Vec<String> = (0..6)
             .map(|it| format!("{it},\"a \"\"b\"\", c\"\r\n"))
             .collect();
+        let expected = expected.concat();
         assert_eq!(
             String::from_utf8(body.to_vec()).unwrap(),
             format!("id,name\r\n{expected}")

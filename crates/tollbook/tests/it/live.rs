@@ -276,7 +276,7 @@ async fn a_stream_carries_what_its_viewer_may_see_and_nothing_else() {
         app.organization("Globex").await,
     );
     let (admin, foreign) = (app.admin(&acme).await, app.admin(&globex).await);
-    let (ann, bob, carl) = (
+    let (ann, bob, cleo) = (
         app.member(&acme).await,
         app.member(&acme).await,
         app.member(&acme).await,
@@ -284,14 +284,14 @@ async fn a_stream_carries_what_its_viewer_may_see_and_nothing_else() {
     let number = app.number(&acme, "+12125550142").await;
     app.assign(&acme, number, &bob).await;
     let integration = app.integration(&acme).await;
-    let call = NewCall {
+    let answered = NewCall {
         viewers: vec![ann.id],
         number: Some(number),
         ..NewCall::answered("+12125550100", app.now(), 60)
     };
-    let call = app.call(&acme, integration, &call).await.uuid();
+    let call = app.call(&acme, integration, &answered).await.uuid();
     let own = NewCall {
-        viewers: vec![carl.id],
+        viewers: vec![cleo.id],
         ..NewCall::ringing("+12125550199", app.now())
     };
     let own = app.call(&acme, integration, &own).await.uuid();
@@ -309,7 +309,7 @@ async fn a_stream_carries_what_its_viewer_may_see_and_nothing_else() {
         (&admin, &acme),
         (&ann, &acme),
         (&bob, &acme),
-        (&carl, &acme),
+        (&cleo, &acme),
         (&foreign, &globex),
     ] {
         streams.push(open(&app, user, organization, "").await);

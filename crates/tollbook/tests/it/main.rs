@@ -1,11 +1,17 @@
 //! The application as its users meet it: over HTTP, on a database of its own for each test.
 
 #![cfg(test)]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a test reads as one story, however long"
+)]
 
 mod cli;
 mod communications;
 mod customers;
 mod identity;
+mod indexes;
+mod isolation;
 mod live;
 mod numbers;
 mod requests;

@@ -19,30 +19,47 @@ struct Cluster {
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// A database of one test. Dropped with it.
-pub(super) struct Database {
-    pub(super) connection: Connection,
-    /// As the superuser, for what only a test may do.
-    pub(super) superuser_url: String,
+/// A database of one test.
+pub(crate) struct Database {
+    pub(crate) connection: Connection,
+    /// As the application's own login, without saying who acts.
+    pub(crate) url: String,
+    /// As the superuser, for what no role of the application may do.
+    pub(crate) superuser_url: String,
     name: String,
 }
 
 impl Database {
     /// Clones the template.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let cluster = CLUSTER.get_or_init(Cluster::start).await;
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let mut session = cluster.session("postgres").await;
         clone(&mut session, &cluster.template, &name).await;
         Self {
             connection: Connection::from_url(&cluster.server.url(&name)).unwrap(),
+            url: cluster.server.url(&name),
             superuser_url: cluster.server.superuser_url(&name),
             name,
         }
     }
 
     /// Counts the jobs that were given up, and drops the database.
-    pub(super) async fn finish(&self) -> i64 {
+    pub(crate) fn dispose(&self) -> i64 {
+        // The runtime of the test cannot be waited on where this is called.
+        std::thread::scope(|scope| {
+            let finish = || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap()
+                    .block_on(self.finish())
+            };
+            scope.spawn(finish).join().unwrap()
+        })
+    }
+
+    async fn finish(&self) -> i64 {
         let cluster = CLUSTER.get().unwrap();
         let mut session = PgConnection::connect(&self.superuser_url).await.unwrap();
         let dead = sqlx::query_scalar("select count(*) from jobs where state = 'dead'")

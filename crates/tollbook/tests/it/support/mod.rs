@@ -19,5 +19,6 @@ mod stream;
 pub(crate) use answer::{Answer, Ask};
 pub(crate) use app::{SERVICE_KEY, TestApp};
 pub(crate) use calls::NewCall;
+pub(crate) use cluster::Database;
 pub(crate) use people::{Organization, PASSWORD, User, sign};
 pub(crate) use stream::EventStream;
