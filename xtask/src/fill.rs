@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
-use tollbook_postgres::{APPLICATION_DATABASE, Options};
+use anyhow::{Context as _, Result, anyhow, bail};
+use tollbook_postgres::{APPLICATION_DATABASE, Options, Server};
 
 use crate::workspace;
 
@@ -69,88 +70,63 @@ fn read(arguments: &[&str]) -> Result<Size> {
 pub(crate) fn fill(data_dir: &Path, calls: u64, customers: u64, organizations: u64) -> Result<()> {
     let started = Instant::now();
     let mut migrate = workspace::cargo()?;
-    migrate
-        .args([
-            "run",
-            "--release",
-            "--quiet",
-            "--package",
-            "tollbook",
-            "--",
-            "migrate",
-            "--data-dir",
-        ])
-        .arg(data_dir);
+    migrate.args(["run", "--release", "--quiet", "--package", "tollbook"]);
+    migrate.args(["--", "migrate", "--data-dir"]).arg(data_dir);
     workspace::output(&mut migrate)?;
     let server = tollbook_postgres::start(&Options::new(data_dir.join("postgres")))?;
-    let psql = |file: &str, variables: &[(&str, u64)]| -> Result<()> {
-        let mut command = Command::new(server.installation().program("psql"));
-        command.args([
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            &server.superuser_url(APPLICATION_DATABASE),
-        ]);
-        for (name, value) in variables {
-            command.arg("-v").arg(format!("{name}={value}"));
-        }
-        command.env(
-            "PGOPTIONS",
-            "-c role=postgres -c client_min_messages=warning",
-        );
-        command
-            .arg("-f")
-            .arg(workspace::root()?.join("xtask/sql").join(file));
-        workspace::output(&mut command).map(drop)
-    };
-    psql(
-        "fill_base.sql",
-        &[("organizations", organizations), ("customers", customers)],
-    )?;
+    let of = [("organizations", organizations), ("customers", customers)];
+    psql(&server, "fill_base.sql", &of)?;
     println!(
         "{customers} customers in {organizations} organizations: {} s",
         started.elapsed().as_secs()
     );
-    let chunks: Vec<(u64, u64)> = (0..calls.div_ceil(CHUNK))
-        .map(|n| (n * CHUNK, ((n + 1) * CHUNK).min(calls)))
-        .collect();
-    let next = std::sync::Mutex::new(chunks.into_iter());
-    std::thread::scope(|scope| {
-        let sessions: Vec<_> = (0..SESSIONS)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    loop {
-                        let chunk = next
-                            .lock()
-                            .map_err(|_| anyhow::anyhow!("another session failed"))?
-                            .next();
-                        let Some((from, to)) = chunk else {
-                            return Ok(());
-                        };
-                        psql(
-                            "fill_calls.sql",
-                            &[
-                                ("calls", calls),
-                                ("from", from),
-                                ("to", to),
-                                ("organizations", organizations),
-                                ("customers", customers),
-                            ],
-                        )?;
-                        println!("calls {from} to {to}: {} s", started.elapsed().as_secs());
-                    }
-                })
-            })
-            .collect();
-        sessions.into_iter().try_for_each(|s| {
-            s.join()
-                .map_err(|_| anyhow::anyhow!("a session panicked"))?
-        })
-    })?;
-    psql("fill_finish.sql", &[]).context("counters and indexes")?;
+    fill_calls(&server, calls, of, started)?;
+    psql(&server, "fill_finish.sql", &[]).context("counters and indexes")?;
     println!("{calls} calls: {} s", started.elapsed().as_secs());
     server.stop()?;
     Ok(())
+}
+
+/// Loads the calls in chunks, on several sessions.
+fn fill_calls(server: &Server, calls: u64, of: [(&str, u64); 2], started: Instant) -> Result<()> {
+    let chunk = |n: u64| (n * CHUNK, ((n + 1) * CHUNK).min(calls));
+    let next = Mutex::new((0..calls.div_ceil(CHUNK)).map(chunk));
+    let load = || -> Result<()> {
+        loop {
+            let chunk = next
+                .lock()
+                .map_err(|_| anyhow!("another session failed"))?
+                .next();
+            let Some((from, to)) = chunk else {
+                return Ok(());
+            };
+            let [organizations, customers] = of;
+            let range = [("calls", calls), ("from", from), ("to", to)];
+            let variables = [range.as_slice(), &[organizations, customers]].concat();
+            psql(server, "fill_calls.sql", &variables)?;
+            println!("calls {from} to {to}: {} s", started.elapsed().as_secs());
+        }
+    };
+    std::thread::scope(|scope| {
+        let sessions: Vec<_> = (0..SESSIONS).map(|_| scope.spawn(load)).collect();
+        sessions
+            .into_iter()
+            .try_for_each(|it| it.join().map_err(|_| anyhow!("a session panicked"))?)
+    })
+}
+
+/// Runs a file as the superuser, who alone may switch off triggers.
+fn psql(server: &Server, file: &str, variables: &[(&str, u64)]) -> Result<()> {
+    let mut command = Command::new(server.installation().program("psql"));
+    command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d"]);
+    command.arg(server.superuser_url(APPLICATION_DATABASE));
+    for (name, value) in variables {
+        command.arg("-v").arg(format!("{name}={value}"));
+    }
+    let options = "-c role=postgres -c client_min_messages=warning";
+    command.env("PGOPTIONS", options);
+    command
+        .arg("-f")
+        .arg(workspace::root()?.join("xtask/sql").join(file));
+    workspace::output(&mut command).map(drop)
 }

@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::support::Database;
 
+/// Nothing was found.
+const NONE: [&str; 0] = [];
+
 /// Roles of the database, in the order of the matrix. `tollbook_none` may do nothing.
 const ROLES: [&str; 5] = ["platform", "admin", "member", "portal", "ingest"];
 
@@ -177,38 +180,31 @@ async fn nothing_escapes_row_level_security() {
     let open = strings(&mut owner, "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relrowsecurity and c.relname <> '_sqlx_migrations'").await;
     assert_eq!(
-        open,
-        [] as [&str; 0],
+        open, NONE,
         "every table has row-level security, partitions too"
     );
     let granted = strings(&mut owner, "select c.relname || ' ' || r.rolname from pg_class c join pg_roles r on r.rolname like 'tollbook\\_%'
         where c.relispartition and c.relkind = 'r' and has_table_privilege(r.oid, c.oid, 'select, insert, update, delete, truncate, references, trigger')").await;
     assert_eq!(
-        granted,
-        [] as [&str; 0],
+        granted, NONE,
         "partitions are reached through their table only"
     );
     let views = strings(&mut owner, "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relkind in ('v', 'm') and not coalesce('security_invoker=true' = any (c.reloptions), false)").await;
-    assert_eq!(views, [] as [&str; 0], "a view runs as whoever asks");
+    assert_eq!(views, NONE, "a view runs as whoever asks");
     let careless = strings(&mut owner, "select p.proname::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where n.nspname = 'public' and p.prosecdef and not coalesce(array_to_string(p.proconfig, ' ') like '%search_path=%', false)").await;
     assert_eq!(
-        careless,
-        [] as [&str; 0],
+        careless, NONE,
         "a function with the owner's rights fixes its search path"
     );
     let callable = strings(&mut owner, "select p.proname || ' ' || r.rolname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         join pg_roles r on r.rolname in ('tollbook_none', 'tollbook_admin', 'tollbook_member', 'tollbook_portal', 'tollbook_ingest')
         where n.nspname = 'public' and p.prosecdef and p.prorettype <> 'trigger'::regtype and has_function_privilege(r.oid, p.oid, 'execute')").await;
-    assert_eq!(
-        callable,
-        [] as [&str; 0],
-        "nobody borrows the owner's rights"
-    );
+    assert_eq!(callable, NONE, "nobody borrows the owner's rights");
     let powerful = strings(&mut owner, "select rolname::text from pg_roles
         where rolname like 'tollbook\\_%' and (rolsuper or rolbypassrls or rolcanlogin or rolcreaterole or rolcreatedb)").await;
-    assert_eq!(powerful, [] as [&str; 0], "no role is above the policies");
+    assert_eq!(powerful, NONE, "no role is above the policies");
 }
 
 #[tokio::test]
@@ -295,7 +291,7 @@ async fn each_role_sees_its_own_rows_and_no_others() {
     let app = Fixture::filled().await;
     let mut owner = app.owner().await;
     let tables = strings(&mut owner, TABLES).await;
-    assert_eq!(leaks(&app, &tables).await, [] as [&str; 0]);
+    assert_eq!(leaks(&app, &tables).await, NONE);
     let mut seen = String::new();
     for table in &tables {
         let all: i64 = sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}")))

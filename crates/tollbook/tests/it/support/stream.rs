@@ -81,7 +81,6 @@ impl EventStream {
     }
 
     /// The next fresh event, which must have this name.
-    #[track_caller]
     pub(crate) async fn expect(&mut self, name: &str) -> Event {
         let event = self.fresh().await.expect("the stream goes on");
         assert_eq!(event.name, name, "{}", event.data);
