@@ -63,7 +63,7 @@ struct Ground {
 struct Teller(Instant);
 
 impl Teller {
-    fn say(self, text: impl std::fmt::Display) {
+    fn tell(self, text: impl std::fmt::Display) {
         output::note(format!("{:6.1} s  {text}", self.0.elapsed().as_secs_f64()));
     }
 }
@@ -111,7 +111,7 @@ impl Demo {
         let app = App::new(db, clock, settings, ground.secrets.clone(), http.clone());
         let (provider, serving) = provide(start, self.speed, address, http).await?;
         let world = sandbox::set_up(&app, &provider, &password, calendar.today()?).await?;
-        teller.say("two organizations with plans and customers are set up");
+        teller.tell("two organizations with plans and customers are set up");
         let node = Node::start(app.clone(), &ground.connection, Work::All, listener)?;
         introduce(address, &password, &world.sign_ins);
         let halt = CancellationToken::new();
@@ -126,7 +126,7 @@ impl Demo {
         let outcome = self.wait(playing, &halt, failed).await;
         if outcome.is_ok() && !self.quiet {
             let (calls, invoices) = sandbox::tally(&app).await?;
-            teller.say(format_args!("{calls} calls and {invoices} invoices in all"));
+            teller.tell(format_args!("{calls} calls and {invoices} invoices in all"));
         }
         node.stop().await;
         serving.abort();
@@ -160,11 +160,11 @@ impl Demo {
                 if told_at.elapsed() >= TELL_EVERY {
                     told_at = Instant::now();
                     let day = progress.at.strftime("%-d %B %Y");
-                    teller.say(format_args!("playing the past: {calls} calls until {day}"));
+                    teller.tell(format_args!("playing the past: {calls} calls until {day}"));
                 }
             };
             player.play_past(&calendar, tell).await?;
-            teller.say(format_args!(
+            teller.tell(format_args!(
                 "the past has been played with {calls} calls, live traffic begins"
             ));
             player.play_on().await
@@ -211,13 +211,13 @@ impl Ground {
             Some(folder) => kept(settings, folder)?,
             None => temporary(settings)?,
         };
-        teller.say(format_args!(
+        teller.tell(format_args!(
             "starting PostgreSQL in {}",
             options.root.display()
         ));
         let server =
             tokio::task::spawn_blocking(move || tollbook_postgres::start(&options)).await??;
-        teller.say(format_args!(
+        teller.tell(format_args!(
             "PostgreSQL {} is ready",
             server.installation().major()
         ));
@@ -225,7 +225,7 @@ impl Ground {
         crate::db::migrate(&connection)
             .await
             .context("cannot make the tables")?;
-        teller.say("the tables are made");
+        teller.tell("the tables are made");
         Ok(Self {
             server,
             connection,

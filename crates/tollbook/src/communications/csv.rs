@@ -24,20 +24,23 @@ use crate::pages::time::Viewer;
 const CHUNK: i64 = 500;
 
 /// The columns of the page, and the time as programs read it.
-const COLUMNS: [&str; 12] = [
-    "column-time",
-    "column-utc",
-    "column-kind",
-    "filter-direction",
-    "column-with",
-    "filter-number",
-    "column-line",
-    "call-agent",
-    "column-outcome",
-    "column-seconds",
-    "column-text",
-    "column-cost",
-];
+fn columns(text: Text) -> [String; 12] {
+    [
+        text.say("column-time"),
+        text.say("column-utc"),
+        text.say("column-kind"),
+        text.say("filter-direction"),
+        text.say("column-with"),
+        text.say("filter-number"),
+        text.say("column-line"),
+        text.say("call-agent"),
+        text.say("column-outcome"),
+        text.say("column-seconds"),
+        text.say("column-text"),
+        text.say("column-cost"),
+    ]
+    .map(|message| message.to_string())
+}
 
 /// Streams what a filter finds.
 pub(super) async fn stream(
@@ -138,10 +141,7 @@ impl Export {
             Stage::Head => {
                 self.stage = Stage::After(None);
                 let text = self.look.viewer.text;
-                return write(std::iter::once(
-                    COLUMNS.map(|key| text.say(key).to_string()),
-                ))
-                .map(Some);
+                return write(std::iter::once(columns(text))).map(Some);
             }
             Stage::After(after) => after,
         };
@@ -171,7 +171,7 @@ impl Export {
         write(found.iter().map(|item| self.record(item))).map(Some)
     }
 
-    fn record(&self, item: &Item) -> [String; COLUMNS.len()] {
+    fn record(&self, item: &Item) -> [String; 12] {
         let text: Text = self.look.viewer.text;
         let shown = row(&self.look, item);
         let local = item.place.at.to_zoned(self.look.viewer.zone.clone());

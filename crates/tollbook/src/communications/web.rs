@@ -26,6 +26,7 @@ use crate::http::input::Params;
 use crate::http::list::Paging;
 use crate::pages::address::address;
 use crate::pages::phone::Phone;
+use crate::pages::text::Message;
 use crate::pages::text::Text;
 use crate::pages::{Choice, Page, Pager, Party, Price, Section, Tab, reply};
 
@@ -117,16 +118,16 @@ fn with_query(path: &str, query: &Query, tab: &str, cursor: &str) -> String {
 }
 
 fn tabs(page: &Page, query: &Query) -> Vec<Tab> {
-    let tab = |value: &str, label: &'static str| Tab {
-        label: page.say(label).to_string(),
+    let tab = |value: &str, label: Message| Tab {
+        label: label.to_string(),
         href: here(query, value, ""),
         is_current: query.tab == value,
     };
     vec![
-        tab("", "tab-all"),
-        tab("calls", "tab-calls"),
-        tab("messages", "tab-messages"),
-        tab("voicemails", "tab-voicemails"),
+        tab("", page.say("tab-all")),
+        tab("calls", page.say("tab-calls")),
+        tab("messages", page.say("tab-messages")),
+        tab("voicemails", page.say("tab-voicemails")),
     ]
 }
 

@@ -497,7 +497,7 @@ async fn lists_are_read_by_index_as_admin_and_as_member() {
         "with made as (
              insert into calls (organization_id, id, provider, conversation_sid, integration_id, direction, state, outcome, external_party, started_at, ended_at, viewer_ids)
              select $1, gen_random_uuid(), 'openphone', n::text, $2, 'incoming', 'ended', 'missed', '+1212555' || lpad((n % 5000)::text, 4, '0'),
-                 now() - make_interval(mins => n), now(), case when n % 100 = 0 then array[$3::uuid] else '{}' end from generate_series(1, 20000) n
+                 now() - make_interval(mins => n), now(), case when n % 3 = 0 then array[$3::uuid] else '{}' end from generate_series(1, 20000) n
              returning organization_id, id, started_at, viewer_ids)
          insert into call_viewers (organization_id, user_id, started_at, call_id) select organization_id, $3, started_at, id from made where viewer_ids <> '{}'",
     )
