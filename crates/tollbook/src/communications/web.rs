@@ -26,7 +26,6 @@ use crate::http::input::Params;
 use crate::http::list::Paging;
 use crate::pages::address::address;
 use crate::pages::phone::Phone;
-use crate::pages::text::Message;
 use crate::pages::text::Text;
 use crate::pages::{Choice, Page, Pager, Party, Price, Section, Tab, reply};
 
@@ -118,7 +117,7 @@ fn with_query(path: &str, query: &Query, tab: &str, cursor: &str) -> String {
 }
 
 fn tabs(page: &Page, query: &Query) -> Vec<Tab> {
-    let tab = |value: &str, label: Message| Tab {
+    let tab = |value: &str, label: crate::pages::text::Message| Tab {
         label: label.to_string(),
         href: here(query, value, ""),
         is_current: query.tab == value,
