@@ -1,7 +1,7 @@
 // Starts the demo in a folder of its own, and a browser to look at it.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,8 @@ export const SCREENSHOTS = fileURLToPath(new URL('./screenshots/', import.meta.u
 /** The running product: its address, whom to sign in as, and how to stop it. */
 export async function startDemo() {
   const folder = await mkdtemp(path.join(tmpdir(), 'tollbook-e2e-'));
+  // As root, the database runs as another user, who has to enter.
+  await chmod(folder, 0o755);
   const args = ['demo', '--listen', '127.0.0.1:0', '--data-dir', folder, '--speed', SPEED];
   const program = spawn(PROGRAM, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const said = [];
@@ -49,12 +51,13 @@ export async function startDemo() {
   }
 }
 
-/** Address and sign-ins from what the demo prints, once all of it is there. */
+/** Address and sign-ins from what the demo prints, once the past has been played and the phones ring. */
 export function read(said) {
   const address = /listening on (http:\/\/\S+)/.exec(said)?.[1];
   const lines = said.matchAll(/sign in as (\S+) with password (\S+) \(([^)]+)\)/g);
   const signIns = [...lines].map(([, email, password, role]) => ({ email, password, role }));
-  return address && signIns.length ? { address, signIns } : null;
+  const isLive = said.includes('live traffic begins');
+  return address && signIns.length && isLive ? { address, signIns } : null;
 }
 
 /** A browser without anything that phones home. */

@@ -21,4 +21,4 @@ pub(crate) use app::{SERVICE_KEY, TestApp};
 pub(crate) use calls::NewCall;
 pub(crate) use cluster::Database;
 pub(crate) use people::{Organization, PASSWORD, User, sign};
-pub(crate) use stream::EventStream;
+pub(crate) use stream::{Event, EventStream};
