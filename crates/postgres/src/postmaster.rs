@@ -98,6 +98,9 @@ fn runs_in(pid: i32, data: &Path) -> bool {
     if Pid::from_raw(pid).is_none_or(|pid| test_kill_process(pid).is_err()) {
         return false;
     }
+    if has_ended(pid) {
+        return false;
+    }
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(folder) => fs::canonicalize(data).is_ok_and(|data| data == folder),
         // It has ended, and its parent has not collected it yet.
@@ -108,6 +111,14 @@ fn runs_in(pid: i32, data: &Path) -> bool {
         }
         Err(_) => true,
     }
+}
+
+/// Whether a process has ended and only waits to be collected, as far as the system tells. Another user may be refused
+/// its folder then, but not its state: the letter after the name in parentheses.
+fn has_ended(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]
