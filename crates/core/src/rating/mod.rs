@@ -12,6 +12,7 @@ mod pricer;
 mod rate;
 mod segments;
 mod state;
+mod tail;
 mod terms;
 mod trace;
 mod usage;
@@ -21,6 +22,7 @@ pub use grants::{DueGrant, Forfeit, GrantError, due_grants, forfeits};
 pub use order::{order_matters, rate_in_order, sort_canonically};
 pub use rate::{Error, rate};
 pub use state::{Grant, State, TierTotal};
+pub use tail::{Change, InForce, Place, leaves_traces, rerate, rerate_from};
 pub use terms::{Surroundings, Terms};
 pub use trace::{
     BandTrace, DestinationTrace, FixedFee, Item, NotChargedReason, TRACE_VERSION, TierTrace,

@@ -67,7 +67,7 @@ fn is_proportional(rate: &Rate) -> bool {
     }
 }
 
-fn counts_over_period(rate: &Rate) -> bool {
+pub(super) fn counts_over_period(rate: &Rate) -> bool {
     match rate {
         Rate::Graduated { .. } | Rate::Volume { .. } | Rate::Package { .. } => true,
         Rate::PerUnit { .. }
@@ -88,9 +88,12 @@ fn limits_depend_on_order(price: &PriceTerms) -> bool {
             .any(|rate| counts_over_period(&rate.rate))
 }
 
-/// Puts usages in canonical order: by when they began, then by id.
-pub fn sort_canonically(usages: &mut [Usage]) {
-    usages.sort_unstable_by_key(|usage| (usage.occurred_at, usage.id));
+/// Puts what holds a usage in canonical order: by when the usage began, then by its id.
+pub fn sort_canonically<T>(items: &mut [T], usage: impl Fn(&T) -> &Usage) {
+    items.sort_unstable_by_key(|item| {
+        let usage = usage(item);
+        (usage.occurred_at, usage.id)
+    });
 }
 
 /// Rates usages one after another, each on the state that those before it left behind; `state` ends as the last one

@@ -409,7 +409,7 @@ fn where_order_does_not_matter_it_changes_no_total() {
         let mut usages: Vec<_> = (0..12)
             .map(|id| agreement::usage(&random.usage(), id))
             .collect();
-        sort_canonically(&mut usages);
+        sort_canonically(&mut usages, |usage| usage);
         let (canonical, canonical_state) = total(&usages, &terms, state.clone());
         let mut shuffled = usages.clone();
         for index in (1..shuffled.len()).rev() {
@@ -425,7 +425,7 @@ fn where_order_does_not_matter_it_changes_no_total() {
             prop_assert_eq!(used(&canonical_state), used(&arrived_state));
         }
         // Rating again in canonical order always comes to the same.
-        sort_canonically(&mut shuffled);
+        sort_canonically(&mut shuffled, |usage| usage);
         prop_assert_eq!(total(&shuffled, &terms, state).0, canonical);
         Ok(())
     });
