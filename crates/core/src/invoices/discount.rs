@@ -56,7 +56,9 @@ pub fn apply_discount(
             if share.is_negative() || share > crate::money::Fraction::ONE {
                 return Err(DiscountError::OutOfRange);
             }
-            round_to_minor(sum.to_fraction().checked_mul(share)?, currency, rounding)?.money
+            let off = sum.to_fraction().checked_mul(share)?;
+            let off = round_to_minor(off, currency, rounding)?.money;
+            Money::from_minor(off.minor().max(0), currency)
         }
         Discount::Amount(amount) if amount.is_negative() => return Err(DiscountError::OutOfRange),
         Discount::Amount(amount) => {
@@ -102,6 +104,8 @@ mod tests {
         assert_eq!(off(&[1000, -200], percent("50")).unwrap(), [500, -100]);
         assert_eq!(off(&[333, 667], percent("100")).unwrap(), [333, 667]);
         assert_eq!(off(&[], percent("10")).unwrap(), Vec::<i64>::new());
+        // Nothing is taken off lines that come to less than nothing.
+        assert_eq!(off(&[100, -300], percent("10")).unwrap(), [0, 0]);
     }
 
     #[test]

@@ -4,12 +4,16 @@ mod credit;
 mod discount;
 mod line;
 mod number;
+mod preview;
 mod state;
 mod tax;
+mod trace;
 
 pub use credit::{CreditError, Creditable, credit};
 pub use discount::{Discount, DiscountError, apply_discount, commitment_gap};
 pub use line::LineAmount;
 pub use number::{InvalidInvoiceNumber, InvoiceNumber, NumberPrefix};
+pub use preview::{Conditions, Gathering, Preview, PreviewLine};
 pub use state::{Event, IllegalTransition, State, transition};
 pub use tax::{TaxRate, TaxTotal, TaxTreatment, TaxedLine, Totals, totals};
+pub use trace::{LINE_TRACE_VERSION, LineItem, LineTrace};

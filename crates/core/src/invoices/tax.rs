@@ -92,13 +92,20 @@ pub fn totals(
     for Base { rate, net } in bases {
         let exact = net.checked_mul(rate.percent.to_fraction()?)?;
         let amount = round_to_minor(exact, currency, rounding)?.money;
+        let base = if rate.inclusive {
+            // What is left of the price once the printed tax is out of it, so that both add up to the price.
+            let with_tax = round_to_minor(net.checked_add(exact)?, currency, rounding)?.money;
+            with_tax.checked_sub(amount)?
+        } else {
+            round_to_minor(net, currency, rounding)?.money
+        };
         tax = tax.checked_add(amount)?;
         if !rate.inclusive {
             total = total.checked_add(amount)?;
         }
         taxes.push(TaxTotal {
             rate,
-            base: round_to_minor(net, currency, rounding)?.money,
+            base,
             tax: amount,
         });
     }
@@ -194,6 +201,9 @@ mod tests {
             summary(&[line(12_000, vat)]),
             (10_000, 2_000, 12_000, vec![(10_000, 2_000)])
         );
+        // 2.5 + 0.5 cents: the tax is rounded, and the base is the rest of the price.
+        let vat = TaxTreatment::Rates(vec![rate("VAT", "20", true)]);
+        assert_eq!(summary(&[line(3, vat)]), (2, 1, 3, vec![(2, 1)]));
         let both = TaxTreatment::Rates(vec![rate("VAT", "20", true), rate("Levy", "1", false)]);
         assert_eq!(
             summary(&[line(12_000, both)]),

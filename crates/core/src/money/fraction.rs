@@ -231,6 +231,12 @@ impl Fraction {
     }
 }
 
+impl Default for Fraction {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl From<i64> for Fraction {
     fn from(value: i64) -> Self {
         Self::from_whole(value)

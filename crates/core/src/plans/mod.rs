@@ -8,6 +8,10 @@ mod key;
 mod offer;
 mod validate;
 
+/// The JSON Schema of what [`Offer::read`] accepts, in camelCase. It says what a plan looks like; whether tiers follow
+/// each other and bands exist, only reading it can tell.
+pub const SCHEMA: &str = include_str!("../../schema/plan.schema.json");
+
 pub use document::{
     Allowance, BandRate, Document, DurationStep, GrantCycle, Kind, Proration, Rate, Rollover, Tier,
     UsagePrice,

@@ -1,9 +1,10 @@
 //! Reading plans as people send them: the full form, or the short one with minutes and SMS.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::document::{Allowance, Document, GrantCycle, Kind, Proration, Rate, UsagePrice};
@@ -25,8 +26,36 @@ pub struct Offer {
     pub document: Document,
 }
 
-/// Any JSON object, field by field, without touching its numbers.
-type Fields = BTreeMap<String, Box<RawValue>>;
+/// Any JSON object, field by field, without touching its numbers. A field that comes twice is refused: nobody could
+/// tell which of them is meant.
+struct Fields(BTreeMap<String, Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format!("duplicate field `{name}`")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Once)
+    }
+}
 
 /// Fields that only the short form has.
 const SHORT_FIELDS: [&str; 7] = [
@@ -42,7 +71,7 @@ const SHORT_FIELDS: [&str; 7] = [
 impl Offer {
     /// Reads and checks a plan in either form; the error names every field that is wrong.
     pub fn read(json: &[u8]) -> Result<Self, InvalidPlan> {
-        let mut fields: Fields = parse(json)?;
+        let Fields(mut fields) = parse(json)?;
         let name = match fields.remove("name") {
             Some(raw) => parse_field("name", &raw)?,
             None => String::new(),
@@ -51,6 +80,10 @@ impl Offer {
             .remove("code")
             .map(|raw| parse_field::<Key>("code", &raw))
             .transpose()?;
+        if let Some(code) = code.as_ref().filter(|code| code.as_str().contains(':')) {
+            let message = format!("`{code}` must not contain a colon");
+            return Err(invalid("code", message));
+        }
         let is_short = SHORT_FIELDS.iter().any(|field| fields.contains_key(*field));
         let rest = serde_json::to_vec(&fields).map_err(|error| invalid("", error.to_string()))?;
         let document = if is_short {
@@ -143,6 +176,10 @@ impl ShortForm {
         if self.included_sms > 0 && self.overage.per_sms.is_none() {
             errors.add("overage.perSms", "must be given with `includedSms`");
         }
+        // Named as they are written here, not as the full form has them.
+        errors.refuse_negative("baseMonthlyCost", Some(self.base_monthly_cost));
+        errors.refuse_negative("overage.perMinute", self.overage.per_minute);
+        errors.refuse_negative("overage.perSms", self.overage.per_sms);
         errors.finish()?;
         let key = |text: &str| {
             text.parse::<Key>()
@@ -369,6 +406,39 @@ mod tests {
     }
 
     #[test]
+    fn units_and_keys_that_cannot_be_are_refused() {
+        let json = r#"{"kind":"pay_per_call","currency":"JPY","minimumCommitment":"10.5","trialDays":7,
+            "calendar":{"rules":[{"band":"a:b","days":["mon"],"from":"09:00","to":"17:00"}],"otherwise":"x"},
+            "prices":[{"key":"a:x","meter":"SMS_SENT","increment":"60/60","freeSeconds":5,
+                       "rate":{"by_duration":{"steps":[{"fromSecond":0,"price":1}]}}},
+                      {"key":"c","meter":"CALL_DURATION_SECONDS","rate":{"deck":{"deck":"a:b"}}},
+                      {"key":"d","meter":"MY_OWN","increment":"60/60","rate":{"flat":{"price":1}}}],
+            "allowances":[{"key":"p","meters":["SMS_SENT","MY_OWN","CALL_DURATION_SECONDS","SMS_SENT"],"quantity":1}]}"#;
+        let fields: Vec<_> = errors(json).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(
+            fields,
+            [
+                "minimumCommitment",
+                "allowances",
+                "minimumCommitment",
+                "trialDays",
+                "calendar.rules[0].band",
+                "prices[0].key",
+                "prices[0].increment",
+                "prices[0].freeSeconds",
+                "prices[0].rate.by_duration",
+                "prices[1].rate.deck.deck",
+                "allowances[0].meters[2]",
+                "allowances[0].meters[3]",
+                "allowances[0].meters[3]",
+            ]
+        );
+        let short = r#"{"currency":"USD","baseMonthlyCost":-1,"overage":{"perMinute":-0.5}}"#;
+        let fields: Vec<_> = errors(short).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["baseMonthlyCost", "overage.perMinute"]);
+    }
+
+    #[test]
     fn broken_json_is_an_error() {
         for json in [
             "",
@@ -376,6 +446,8 @@ mod tests {
             "{",
             r#"{"currency":"USD"} x"#,
             r#"{"name":5,"currency":"USD"}"#,
+            r#"{"currency":"USD","currency":"EUR"}"#,
+            r#"{"currency":"USD","baseFee":1,"base_fee":2}"#,
         ] {
             assert!(Offer::read(json.as_bytes()).is_err(), "{json}");
         }

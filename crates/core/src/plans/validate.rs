@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::document::{Allowance, Document, DurationStep, Kind, Rate, Tier, UsagePrice};
 use super::key::Key;
-use crate::money::{Price, Quantity};
-use crate::pricing::WeekCalendar;
+use crate::metering::{BuiltInMeter, MeterCode};
+use crate::money::{Money, Price, Quantity};
+use crate::pricing::{Increment, WeekCalendar};
 
 /// A field that makes no sense, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +48,7 @@ impl Document {
         let mut keys = BTreeSet::new();
         for (index, price) in self.prices.iter().enumerate() {
             let path = format!("prices[{index}]");
+            errors.refuse_colon(format!("{path}.key"), &price.key);
             if !keys.insert(&price.key) {
                 errors.add(
                     format!("{path}.key"),
@@ -67,6 +69,7 @@ impl Document {
         let mut keys = BTreeSet::new();
         for (index, allowance) in self.allowances.iter().enumerate() {
             let path = format!("allowances[{index}]");
+            errors.refuse_colon(format!("{path}.key"), &allowance.key);
             if !keys.insert(&allowance.key) {
                 errors.add(
                     format!("{path}.key"),
@@ -81,6 +84,11 @@ impl Document {
     fn check_terms(&self, errors: &mut Errors) {
         errors.refuse_negative("baseFee", Some(self.base_fee));
         errors.refuse_negative("minimumCommitment", self.minimum_commitment);
+        // It stands on a document, so it has to be payable.
+        let payable = |minimum| Money::from_price(minimum, self.currency);
+        if let Some(Err(error)) = self.minimum_commitment.map(payable) {
+            errors.add("minimumCommitment", error.to_string());
+        }
         if !(1..=120).contains(&self.interval_months) {
             errors.add("intervalMonths", "must be 1 to 120");
         }
@@ -94,6 +102,12 @@ impl Document {
             }
             if !self.allowances.is_empty() {
                 errors.add("allowances", nothing);
+            }
+            if self.minimum_commitment.is_some() {
+                errors.add("minimumCommitment", nothing);
+            }
+            if self.trial_days != 0 {
+                errors.add("trialDays", nothing);
             }
         }
     }
@@ -111,7 +125,14 @@ impl Errors {
         });
     }
 
-    fn refuse_negative(&mut self, field: impl Into<String>, price: Option<Price>) {
+    /// A colon separates price and band where keys are stored.
+    fn refuse_colon(&mut self, field: impl Into<String>, key: &Key) {
+        if key.as_str().contains(':') {
+            self.add(field, format!("`{key}` must not contain a colon"));
+        }
+    }
+
+    pub(super) fn refuse_negative(&mut self, field: impl Into<String>, price: Option<Price>) {
         if price.is_some_and(Price::is_negative) {
             self.add(field, "must not be negative");
         }
@@ -132,10 +153,20 @@ impl Errors {
     }
 }
 
+impl WeekCalendar {
+    /// What makes no sense in a calendar that is not part of a plan.
+    pub(crate) fn problems(&self) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        check_calendar(self, &mut errors);
+        errors.0
+    }
+}
+
 /// Returns the bands that the calendar knows.
 fn check_calendar<'a>(calendar: &'a WeekCalendar, errors: &mut Errors) -> BTreeSet<&'a Key> {
     for (index, rule) in calendar.rules.iter().enumerate() {
         let path = format!("calendar.rules[{index}]");
+        errors.refuse_colon(format!("{path}.band"), &rule.band);
         if rule.days.is_empty() {
             errors.add(format!("{path}.days"), "must name at least one day");
         }
@@ -152,6 +183,10 @@ fn check_calendar<'a>(calendar: &'a WeekCalendar, errors: &mut Errors) -> BTreeS
         if let Some(other) = overlapping {
             errors.add(path, format!("overlaps calendar.rules[{other}]"));
         }
+    }
+    errors.refuse_colon("calendar.otherwise", &calendar.otherwise);
+    if let Some(band) = &calendar.holiday_band {
+        errors.refuse_colon("calendar.holidayBand", band);
     }
     let named = calendar.rules.iter().map(|rule| &rule.band);
     named
@@ -178,8 +213,10 @@ fn check_price(
         );
     }
     check_rate(&price.rate, &format!("{path}.rate"), errors);
+    check_time(price, path, errors);
     for (index, band) in price.bands.iter().enumerate() {
         let path = format!("{path}.bands[{index}]");
+        errors.refuse_colon(format!("{path}.band"), &band.band);
         check_rate(&band.rate, &format!("{path}.rate"), errors);
         if price
             .bands
@@ -199,6 +236,35 @@ fn check_price(
             );
         }
     }
+}
+
+/// Seconds mean nothing where something else is counted. What an organization's own meters count is not known here.
+fn check_time(price: &UsagePrice, path: &str, errors: &mut Errors) {
+    let second = BuiltInMeter::CallDurationSeconds.base_unit();
+    let Some(unit) = unit(&price.meter).filter(|unit| *unit != second) else {
+        return;
+    };
+    let message = format!("is for time, but `{}` counts by the {unit}", price.meter);
+    if price.increment != Increment::SINGLE {
+        errors.add(format!("{path}.increment"), message.as_str());
+    }
+    if price.free_seconds != 0 {
+        errors.add(format!("{path}.freeSeconds"), message.as_str());
+    }
+    let by_duration = |rate: &Rate| matches!(rate, Rate::ByDuration { .. });
+    if by_duration(&price.rate) {
+        errors.add(format!("{path}.rate.by_duration"), message.as_str());
+    }
+    for (index, band) in price.bands.iter().enumerate() {
+        if by_duration(&band.rate) {
+            let field = format!("{path}.bands[{index}].rate.by_duration");
+            errors.add(field, message.as_str());
+        }
+    }
+}
+
+fn unit(meter: &MeterCode) -> Option<&'static str> {
+    meter.built_in().map(BuiltInMeter::base_unit)
 }
 
 fn check_rate(rate: &Rate, path: &str, errors: &mut Errors) {
@@ -230,7 +296,10 @@ fn check_rate(rate: &Rate, path: &str, errors: &mut Errors) {
             }
             errors.refuse_negative(format!("{path}.cost_plus.fixed"), Some(*fixed));
         }
-        Rate::Deck { deck: _, per } => errors.require_positive(format!("{path}.deck.per"), *per),
+        Rate::Deck { deck, per } => {
+            errors.refuse_colon(format!("{path}.deck.deck"), deck);
+            errors.require_positive(format!("{path}.deck.per"), *per);
+        }
     }
 }
 
@@ -288,6 +357,19 @@ fn check_allowance(allowance: &Allowance, prices: &[UsagePrice], path: &str, err
         if !prices.iter().any(|price| price.meter == *meter) {
             let message =
                 format!("`{meter}` has no price, so nothing would be charged beyond the allowance");
+            errors.add(format!("{path}.meters[{index}]"), message);
+        }
+        let before = allowance.meters.iter().take(index);
+        if before.clone().any(|other| other == meter) {
+            errors.add(
+                format!("{path}.meters[{index}]"),
+                format!("`{meter}` is named twice"),
+            );
+        }
+        let differs =
+            |other: &&MeterCode| unit(other).zip(unit(meter)).is_some_and(|(a, b)| a != b);
+        if let Some(other) = before.clone().find(differs) {
+            let message = format!("`{meter}` is not counted in the same unit as `{other}`");
             errors.add(format!("{path}.meters[{index}]"), message);
         }
     }

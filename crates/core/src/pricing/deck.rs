@@ -37,35 +37,29 @@ pub struct DeckEntry {
 
 /// Why entries do not make a deck.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidDeck {
+#[error("line {line}: {problem}")]
+pub struct InvalidDeck {
+    /// The entry, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: DeckProblem,
+}
+
+/// What is wrong with an entry of a deck.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeckProblem {
     /// Not 1 to 15 digits.
-    #[error("line {line}: `{prefix}` is not a prefix of 1 to 15 digits")]
-    Prefix {
-        /// Counted from 1.
-        line: usize,
-        /// What was found.
-        prefix: String,
-    },
+    #[error("`{0}` is not a prefix of 1 to 15 digits")]
+    Prefix(String),
     /// Below zero.
-    #[error("line {line}: a price must not be negative")]
-    Price {
-        /// Counted from 1.
-        line: usize,
-    },
+    #[error("a price must not be negative")]
+    Price,
     /// It ends before it starts.
-    #[error("line {line}: it ends before it starts")]
-    Dates {
-        /// Counted from 1.
-        line: usize,
-    },
+    #[error("it ends before it starts")]
+    Dates,
     /// Two prices at the same time.
-    #[error("line {line}: prefix `{prefix}` already has a price at that time")]
-    Twice {
-        /// Counted from 1.
-        line: usize,
-        /// The prefix.
-        prefix: String,
-    },
+    #[error("prefix `{0}` already has a price at that time")]
+    Twice(String),
 }
 
 /// A price deck made ready for looking up numbers.
@@ -115,10 +109,8 @@ impl Deck {
                     .iter()
                     .any(|other| overlap(other, &entry))
                 {
-                    return Err(InvalidDeck::Twice {
-                        line,
-                        prefix: entry.prefix,
-                    });
+                    let problem = DeckProblem::Twice(entry.prefix);
+                    return Err(InvalidDeck { line, problem });
                 }
                 if let Some(last) = deck.prefixes.last_mut() {
                     last.count = last.count.saturating_add(1);
@@ -209,18 +201,16 @@ impl fmt::Debug for Deck {
 
 /// The padded prefix of a sensible entry, and how many padded numbers begin with it.
 fn check(entry: &DeckEntry, line: usize) -> Result<(u64, u64), InvalidDeck> {
+    let wrong = |problem| InvalidDeck { line, problem };
     let prefix = || entry.prefix.chars().take(40).collect::<String>();
-    let padded = pad(&entry.prefix).ok_or_else(|| InvalidDeck::Prefix {
-        line,
-        prefix: prefix(),
-    })?;
+    let padded = pad(&entry.prefix).ok_or_else(|| wrong(DeckProblem::Prefix(prefix())))?;
     if entry.price.is_negative() || entry.connection_fee.is_some_and(Price::is_negative) {
-        return Err(InvalidDeck::Price { line });
+        return Err(wrong(DeckProblem::Price));
     }
     if let (Some(start), Some(end)) = (entry.starts_at, entry.ends_at)
         && start >= end
     {
-        return Err(InvalidDeck::Dates { line });
+        return Err(wrong(DeckProblem::Dates));
     }
     Ok(padded)
 }

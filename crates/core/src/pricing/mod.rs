@@ -9,5 +9,5 @@ pub(crate) mod model;
 pub(crate) use bands::BandAt;
 pub use bands::Calendar;
 pub use calendar::{BandMode, TimeOfDay, WeekCalendar, WeekRule, Weekday};
-pub use deck::{Deck, DeckEntry, InvalidDeck};
+pub use deck::{Deck, DeckEntry, DeckProblem, InvalidDeck};
 pub use increment::{Increment, InvalidIncrement};

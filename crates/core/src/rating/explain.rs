@@ -166,14 +166,24 @@ fn units(quantity: Quantity, price: Price, per: Quantity) -> Result<Fraction, Ov
         .checked_div(per.to_fraction())
 }
 
+/// `quantity × price ÷ per` in words.
+pub(crate) fn product_text(
+    quantity: Quantity,
+    price: Price,
+    per: Quantity,
+    currency: Currency,
+    unit: &str,
+) -> String {
+    if per == Quantity::from_units(1) {
+        format!("{quantity} × {price} {currency}")
+    } else {
+        format!("{quantity} {unit} × {price} {currency} ÷ {per} {unit}")
+    }
+}
+
 fn item_text(item: &Item, currency: Currency, unit: &str) -> String {
-    let one = Quantity::from_units(1);
     let product = |quantity: Quantity, price: Price, per: Quantity| {
-        if per == one {
-            format!("{quantity} × {price} {currency}")
-        } else {
-            format!("{quantity} {unit} × {price} {currency} ÷ {per} {unit}")
-        }
+        product_text(quantity, price, per, currency, unit)
     };
     match item {
         Item::Units {
@@ -211,7 +221,8 @@ fn item_text(item: &Item, currency: Currency, unit: &str) -> String {
     }
 }
 
-fn fee_text(fee: FixedFee) -> &'static str {
+/// What a fixed amount is for, in words.
+pub(crate) fn fee_text(fee: FixedFee) -> &'static str {
     match fee {
         FixedFee::Connection => "connection fee",
         FixedFee::Usage => "flat price",

@@ -40,6 +40,9 @@ pub enum GrantError {
     /// A cycle lies beyond the calendar.
     #[error(transparent)]
     Time(#[from] TimeError),
+    /// Quantities are too large.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
 }
 
 /// The grants of the cycles in which `at` lies: one for each allowance, for the billing period or the year from the

@@ -3,6 +3,7 @@
 //! Pure functions over plain data. The caller loads [`Terms`] and the account's [`State`], and stores what comes back.
 
 mod charge;
+mod cycles;
 mod draw;
 mod explain;
 mod fee;
@@ -18,8 +19,11 @@ mod trace;
 mod usage;
 
 pub use charge::{ChargePart, GrantDraw, PartKind, Rated, TierDelta};
+pub use cycles::Cycles;
+pub(crate) use explain::{fee_text, product_text};
 pub use grants::{DueGrant, Forfeit, GrantError, due_grants, forfeits};
 pub use order::{order_matters, rate_in_order, sort_canonically};
+pub(crate) use rate::priced_alike_until;
 pub use rate::{Error, rate};
 pub use state::{Grant, State, TierTotal};
 pub use tail::{Change, InForce, Place, leaves_traces, rerate, rerate_from};

@@ -85,6 +85,42 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
     })
 }
 
+/// The longest call that is priced exactly like one of `seconds` seconds: up to the end of its last increment, or to
+/// where the next band begins.
+pub(crate) fn priced_alike_until(call: &Usage, terms: &Terms, seconds: u32) -> Result<u32, Error> {
+    let Some(price) = terms.price(&call.meter, call.direction) else {
+        return Ok(u32::MAX);
+    };
+    let call = Usage {
+        quantity: Quantity::from_units(seconds),
+        is_time: true,
+        ..call.clone()
+    };
+    let destination = price
+        .rates
+        .first()
+        .map_or(Ok(None), |rate| destination(&call, rate))?;
+    let Some(time) = billed_time(&call, price, destination)? else {
+        return Ok(seconds);
+    };
+    let free = time.free_seconds;
+    if seconds <= free {
+        return Ok(free);
+    }
+    let mut charged = time.billed_seconds;
+    if let Some(calendar) = terms
+        .calendar
+        .as_ref()
+        .filter(|_| !price.rate_of_band.is_empty())
+    {
+        let start = call.occurred_at.as_second().saturating_add(free.into());
+        let last = i64::from(seconds.saturating_sub(free)).saturating_sub(1);
+        let until = calendar.band_at(start.saturating_add(last)).until;
+        charged = charged.min(u32::try_from(until.saturating_sub(start)).unwrap_or(u32::MAX));
+    }
+    Ok(free.saturating_add(charged).max(seconds))
+}
+
 /// What is known of a usage before it is divided.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured<'a> {

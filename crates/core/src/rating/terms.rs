@@ -66,12 +66,16 @@ impl Terms {
     pub fn new(document: &Document, surroundings: &Surroundings) -> Result<Self, InvalidPlan> {
         document.validate()?;
         let zone = surroundings.zone.clone().unwrap_or(Zone::UTC);
+        let mut errors = match (&document.calendar, &surroundings.calendar) {
+            // The plan's own was looked at with the plan.
+            (None, Some(calendar)) => calendar.problems(),
+            (Some(_), _) | (None, None) => Vec::new(),
+        };
         let calendar = document
             .calendar
             .as_ref()
             .or(surroundings.calendar.as_ref());
         let calendar = calendar.map(|calendar| Calendar::new(calendar, &zone));
-        let mut errors = Vec::new();
         let mut prices = Vec::with_capacity(document.prices.len());
         for (index, price) in document.prices.iter().enumerate() {
             let mut builder = Builder {
@@ -99,13 +103,24 @@ impl Terms {
         self.currency
     }
 
-    /// Whether a longer usage never costs less than a shorter one: true but for volume prices.
-    pub(crate) fn cost_never_falls(&self) -> bool {
-        let falls = |rate: &RateTerms| matches!(rate.rate, Rate::Volume { .. });
-        !self
-            .prices
-            .iter()
-            .any(|price| price.rates.iter().any(falls))
+    /// Whether a longer call never costs less than a shorter one. It can where all units follow the last one's tier,
+    /// and where what rounding up adds moves to a cheaper band, or cost is shared with a band that the allowance covers.
+    pub(crate) fn cost_never_falls(&self, meter: &MeterCode, direction: Option<Direction>) -> bool {
+        let Some(price) = self.price(meter, direction) else {
+            return true;
+        };
+        let has = |wanted: fn(&Rate) -> bool| price.rates.iter().any(|rate| wanted(&rate.rate));
+        if has(|rate| matches!(rate, Rate::Volume { .. })) {
+            return false;
+        }
+        if price.rate_of_band.is_empty() {
+            return true;
+        }
+        // A deck brings increments of its own.
+        let rounds_up =
+            price.increment != Increment::SINGLE || has(|rate| matches!(rate, Rate::Deck { .. }));
+        let moves = rounds_up && price.band_mode == BandMode::Split;
+        !moves && !has(|rate| matches!(rate, Rate::CostPlus { .. }))
     }
 
     /// The price of a meter for a direction, the particular one before the general one.

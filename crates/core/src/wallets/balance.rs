@@ -60,7 +60,108 @@ pub struct Drawn {
     pub rest: Money,
 }
 
+/// Why a wallet cannot do what is asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WalletError {
+    /// Currencies or size.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A top-up or reservation of nothing, or less.
+    #[error("the amount must be more than zero")]
+    NotPositive,
+    /// The same top-up or reservation a second time.
+    #[error("it is in the wallet already")]
+    Twice,
+    /// A draw on a lot that has less, or does not exist.
+    #[error("the lot does not have {0}")]
+    LotTooSmall(Money),
+    /// More than there is.
+    #[error("{wanted} are wanted, {available} are available")]
+    Insufficient {
+        /// What was to be set aside.
+        wanted: Money,
+        /// Exact, in major units.
+        available: Fraction,
+    },
+}
+
 impl Wallet {
+    /// An empty wallet without credit.
+    pub fn new(currency: Currency) -> Self {
+        Self {
+            currency,
+            lots: Vec::new(),
+            reservations: Vec::new(),
+            credit_limit: Money::zero(currency),
+        }
+    }
+
+    /// Brings a lot in; more than nothing, once, in the wallet's currency.
+    pub fn top_up(&mut self, lot: Lot) -> Result<(), WalletError> {
+        self.check(lot.left)?;
+        if self.lots.iter().any(|known| known.id == lot.id) {
+            return Err(WalletError::Twice);
+        }
+        self.lots.push(lot);
+        Ok(())
+    }
+
+    /// Books draws, as a document or an expiry makes them: all of them, or none.
+    pub fn book(&mut self, draws: &[Draw]) -> Result<(), WalletError> {
+        let mut lots = self.lots.clone();
+        for draw in draws {
+            self.check(draw.amount)?;
+            let lot = lots
+                .iter_mut()
+                .find(|lot| lot.id == draw.lot_id && lot.left.minor() >= draw.amount.minor())
+                .ok_or(WalletError::LotTooSmall(draw.amount))?;
+            lot.left = lot.left.checked_sub(draw.amount)?;
+        }
+        self.lots = lots;
+        Ok(())
+    }
+
+    /// Sets credit aside for a call, no more than is available at `at`. `not_drawn` is what was charged but not drawn
+    /// yet.
+    pub fn reserve(
+        &mut self,
+        reservation: Reservation,
+        not_drawn: Fraction,
+        at: Timestamp,
+    ) -> Result<(), WalletError> {
+        self.check(reservation.amount)?;
+        let of_call = |known: &Reservation| known.call_id == reservation.call_id;
+        if self.reservations.iter().any(of_call) {
+            return Err(WalletError::Twice);
+        }
+        let available = self.available(not_drawn, at)?;
+        if reservation.amount.to_fraction() > available {
+            return Err(WalletError::Insufficient {
+                wanted: reservation.amount,
+                available,
+            });
+        }
+        self.reservations.push(reservation);
+        Ok(())
+    }
+
+    /// Gives back what was set aside for a call, once it is over; how much that was, if anything.
+    pub fn release(&mut self, call_id: CallId) -> Option<Money> {
+        let of_call = |known: &Reservation| known.call_id == call_id;
+        let index = self.reservations.iter().position(of_call)?;
+        Some(self.reservations.swap_remove(index).amount)
+    }
+
+    fn check(&self, amount: Money) -> Result<(), WalletError> {
+        // Refuses another currency.
+        self.credit_limit.checked_add(amount)?;
+        if amount.minor() > 0 {
+            Ok(())
+        } else {
+            Err(WalletError::NotPositive)
+        }
+    }
+
     /// Covers as much of an amount as there is credit at `at`; the lot that expires first is drawn first, one that
     /// never expires last. The wallet itself is not changed.
     pub fn draw(&self, amount: Money, at: Timestamp) -> Result<Drawn, MoneyError> {
@@ -229,6 +330,59 @@ mod tests {
             .available(Fraction::ZERO, at("2026-01-10T02:00:00Z"))
             .unwrap();
         assert_eq!(after, Fraction::new(1750, 100).unwrap());
+    }
+
+    #[test]
+    fn what_is_set_aside_is_there_once() {
+        let mut wallet = wallet();
+        let now = at("2026-01-10T00:00:00Z");
+        let reservation = |call: u128, minor| Reservation {
+            call_id: CallId::new(Uuid::from_u128(call)),
+            amount: dollars(minor),
+            expires_at: at("2026-01-10T03:00:00Z"),
+        };
+        // 17.00 and 0.50 of credit, less 3.00.
+        let error = wallet.reserve(reservation(1, 1451), Fraction::ZERO, now);
+        assert!(matches!(error, Err(WalletError::Insufficient { .. })));
+        wallet
+            .reserve(reservation(1, 1450), Fraction::ZERO, now)
+            .unwrap();
+        assert_eq!(
+            wallet.reserve(reservation(1, 1), Fraction::ZERO, now),
+            Err(WalletError::Twice)
+        );
+        assert!(
+            wallet
+                .reserve(reservation(2, 1), Fraction::ZERO, now)
+                .is_err()
+        );
+        let call = reservation(1, 1).call_id;
+        assert_eq!(wallet.release(call), Some(dollars(1450)));
+        assert_eq!(wallet.release(call), None);
+        assert!(
+            wallet
+                .reserve(reservation(2, 1450), Fraction::ZERO, now)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn draws_are_booked_together_or_not_at_all() {
+        let mut wallet = wallet();
+        let now = at("2026-01-10T00:00:00Z");
+        let drawn = wallet.draw(dollars(650), now).unwrap();
+        wallet.book(&drawn.draws).unwrap();
+        assert_eq!(wallet.balance(now).unwrap(), dollars(1050));
+        let before = wallet.clone();
+        assert!(matches!(
+            wallet.book(&drawn.draws),
+            Err(WalletError::LotTooSmall(_))
+        ));
+        assert_eq!(wallet, before);
+        let top_up = lot(9, 0, "2026-01-10T00:00:00Z", None);
+        assert_eq!(wallet.top_up(top_up), Err(WalletError::NotPositive));
+        let again = lot(1, 5, "2026-01-10T00:00:00Z", None);
+        assert_eq!(wallet.top_up(again), Err(WalletError::Twice));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! How long a call may last on what is left.
 
 use crate::money::{Fraction, Quantity};
-use crate::rating::{Error, State, Terms, Usage, rate};
+use crate::rating::{Error, State, Terms, Usage, priced_alike_until, rate};
 
 /// No call is let through for longer than a day.
 pub const CALL_SECONDS_MAX: u32 = 86_400;
 
 /// The longest call, in seconds, that costs no more than `available` at any moment of it; 0 if it may not begin.
 ///
-/// The allowance is used first, so a call may last as long as it alone reaches even with an empty wallet. `call` says
-/// what is called and when; its quantity is not looked at. The result is never beyond [`CALL_SECONDS_MAX`].
+/// The allowance is used first, so a call may last as long as it alone reaches even with an empty wallet. A call may not
+/// reach a band that has no price for its destination. `call` says what is called and when; its quantity is not looked
+/// at. The result is never beyond [`CALL_SECONDS_MAX`].
 pub fn longest_call(
     call: &Usage,
     terms: &Terms,
@@ -22,21 +23,20 @@ pub fn longest_call(
             is_time: true,
             ..call.clone()
         };
-        // A price that is not known yet cannot be promised.
-        Ok::<bool, Error>(
-            rate(&usage, terms, state)?
-                .total()?
-                .is_some_and(|total| total <= available),
-        )
-    };
-    if !terms.cost_never_falls() {
-        let mut seconds = 0;
-        while seconds < CALL_SECONDS_MAX && affordable(seconds.saturating_add(1))? {
-            seconds = seconds.saturating_add(1);
+        match rate(&usage, terms, state) {
+            // A price that is not known yet cannot be promised.
+            Ok(rated) => Ok(rated.total()?.is_some_and(|total| total <= available)),
+            Err(Error::NoDestination(_)) if seconds > 1 => Ok(false),
+            Err(error) => Err(error),
         }
-        return Ok(seconds);
+    };
+    if !terms.cost_never_falls(&call.meter, call.direction) {
+        return each_cost(call, terms, affordable);
     }
-    let (mut longest, mut too_long) = (0_u32, CALL_SECONDS_MAX.saturating_add(1));
+    if !affordable(1)? {
+        return Ok(0);
+    }
+    let (mut longest, mut too_long) = (1_u32, CALL_SECONDS_MAX.saturating_add(1));
     while longest.saturating_add(1) < too_long {
         let middle = u32::midpoint(longest, too_long);
         if affordable(middle)? {
@@ -44,6 +44,19 @@ pub fn longest_call(
         } else {
             too_long = middle;
         }
+    }
+    Ok(longest)
+}
+
+/// Goes from one length to the next at which the cost may differ, where a longer call can cost less than a shorter one.
+fn each_cost(
+    call: &Usage,
+    terms: &Terms,
+    affordable: impl Fn(u32) -> Result<bool, Error>,
+) -> Result<u32, Error> {
+    let mut longest = 0_u32;
+    while longest < CALL_SECONDS_MAX && affordable(longest.saturating_add(1))? {
+        longest = priced_alike_until(call, terms, longest.saturating_add(1))?.min(CALL_SECONDS_MAX);
     }
     Ok(longest)
 }
@@ -113,6 +126,36 @@ mod tests {
         // 10 seconds at 1.00, then all at 0.01: the eleventh second would be affordable, the tenth is not.
         let price = r#""rate":{"volume":{"tiers":[{"upTo":10,"price":1},{"price":"0.01"}]}}"#;
         assert_eq!(longest(price, 0, 550), 5);
+    }
+
+    #[test]
+    fn rounding_up_in_a_dear_band_counts_before_a_cheap_one_begins() {
+        // From 12:00 to 12:01:30 at 2.00 a minute, then free. A call of 61 seconds is billed as two dear minutes; one
+        // of 91 costs less, but nobody gets there without passing 61.
+        let json = r#"{"currency":"USD",
+            "calendar":{"otherwise":"free","rules":[{"band":"dear","days":["mon"],"from":"12:00","to":"12:01:30"}]},
+            "prices":[{"key":"c","meter":"CALL_DURATION_SECONDS","increment":"60/60","rate":{"per_unit":{"price":0}},
+                "bands":[{"band":"dear","rate":{"per_unit":{"price":2,"per":60}}}]}]}"#;
+        let offer = Offer::read(json.as_bytes()).unwrap();
+        let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
+        let call = Usage {
+            id: UsageEventId::new(Uuid::nil()),
+            meter: BuiltInMeter::CallDurationSeconds.code(),
+            quantity: Quantity::ZERO,
+            occurred_at: "2026-01-05T12:00:00Z".parse().unwrap(),
+            is_time: true,
+            direction: None,
+            destination: None,
+            provider_cost: ProviderCost::Pending,
+        };
+        let state = State::new(call.occurred_at);
+        let longest = |cents| {
+            let available = Fraction::new(cents, 100).unwrap();
+            longest_call(&call, &terms, &state, available).unwrap()
+        };
+        assert_eq!(longest(199), 0);
+        assert_eq!(longest(350), 60);
+        assert_eq!(longest(400), CALL_SECONDS_MAX);
     }
 
     #[test]

@@ -3,5 +3,5 @@
 mod balance;
 mod limit;
 
-pub use balance::{Draw, Drawn, Lot, Reservation, Wallet};
+pub use balance::{Draw, Drawn, Lot, Reservation, Wallet, WalletError};
 pub use limit::{CALL_SECONDS_MAX, longest_call};

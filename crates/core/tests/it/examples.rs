@@ -16,7 +16,8 @@ use tollbook_core::pricing::{Deck, DeckEntry};
 use tollbook_core::rating::{
     ChargePart, Grant, ProviderCost, Rated, State, Surroundings, Terms, Usage, rate,
 };
-use tollbook_core::time::Zone;
+use tollbook_core::subscriptions::{Segment, share, within};
+use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
 use crate::ratio::Ratio;
@@ -27,7 +28,34 @@ use crate::reader::recompute;
 #[serde(deny_unknown_fields)]
 struct File {
     source: String,
+    #[serde(default)]
     examples: Vec<Example>,
+    #[serde(default)]
+    prorations: Vec<Proration>,
+}
+
+/// A period on several plans, one after another.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Proration {
+    title: String,
+    currency: String,
+    zone: Zone,
+    proration: tollbook_core::plans::Proration,
+    period: Period,
+    segments: Vec<FeeLine>,
+    /// Sum of everything, rounded once.
+    total: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FeeLine {
+    fee: Price,
+    start: Timestamp,
+    end: Timestamp,
+    /// Exact.
+    amount: String,
 }
 
 #[derive(Deserialize)]
@@ -164,6 +192,37 @@ fn check(example: Example) {
     assert_eq!(rounded.money.to_string(), example.total, "{title}");
 }
 
+fn check_proration(example: &Proration) {
+    let title = &example.title;
+    let segments: Vec<Segment<&FeeLine>> = example
+        .segments
+        .iter()
+        .map(|line| Segment {
+            terms: line,
+            starts_at: line.start,
+            ends_at: Some(line.end),
+        })
+        .collect();
+    let mut total = tollbook_core::money::Fraction::ZERO;
+    let parts = within(&example.period, &segments);
+    assert_eq!(parts.len(), example.segments.len(), "{title}");
+    for (line, part) in parts {
+        let plan = format!(r#"{{"currency":"{}","baseFee":"{}"}}"#, example.currency, line.fee);
+        let offer = Offer::read(plan.as_bytes()).unwrap();
+        let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
+        let share = share(&example.period, &part, example.proration, &example.zone).unwrap();
+        let fee = terms.base_fee(share).unwrap().unwrap();
+        let amount = fee.amount.unwrap();
+        assert_eq!(amount.to_string(), line.amount, "{title}");
+        let trace = serde_json::to_value(&fee.trace).unwrap();
+        assert_eq!(recompute(&trace, None), Ratio::of(amount), "{title}");
+        total = total.checked_add(amount).unwrap();
+    }
+    let currency = example.currency.parse().unwrap();
+    let rounded = round_to_minor(total, currency, Rounding::HalfUp).unwrap();
+    assert_eq!(rounded.money.to_string(), example.total, "{title}");
+}
+
 #[test]
 fn every_worked_example_comes_out_as_worked_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examples");
@@ -177,8 +236,12 @@ fn every_worked_example_comes_out_as_worked_out() {
             check(example);
             count += 1;
         }
+        for example in &file.prorations {
+            check_proration(example);
+            count += 1;
+        }
     }
-    assert!(count >= 29, "only {count} examples were found");
+    assert!(count >= 35, "only {count} examples were found");
 }
 
 #[test]

@@ -1,0 +1,274 @@
+//! What a document would say if it were made now: lines from charges, commitment, discount, tax and totals.
+
+use std::collections::BTreeMap;
+
+use super::discount::{Discount, DiscountError, apply_discount, commitment_gap};
+use super::tax::{TaxTreatment, TaxedLine, Totals, totals};
+use super::trace::{LineTrace, Tracer};
+use crate::money::{Currency, Money, MoneyError, Overflow, Quantity, Rounding};
+use crate::plans::Key;
+use crate::rating::{ChargePart, PartKind};
+
+/// Charges that are being gathered into lines.
+#[derive(Debug, Clone, Default)]
+pub struct Gathering {
+    lines: BTreeMap<Place, Line>,
+    pending: u32,
+}
+
+/// Fees come first, then usage by price, band and kind.
+type Place = (bool, String);
+
+#[derive(Debug, Clone)]
+struct Line {
+    kind: PartKind,
+    price_key: Option<Key>,
+    band: Option<Key>,
+    quantity: Quantity,
+    tracer: Tracer,
+}
+
+/// What a document needs beside its charges.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// Of everything on it.
+    pub currency: Currency,
+    /// What happens to half a minor unit.
+    pub rounding: Rounding,
+    /// How every line is taxed.
+    pub tax: TaxTreatment,
+    /// Taken off all lines.
+    pub discount: Option<Discount>,
+    /// What the usage lines are filled up to.
+    pub minimum_commitment: Option<Money>,
+}
+
+/// A line as it would be printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewLine {
+    /// The group of its charges, such as `calls/overage`.
+    pub group: String,
+    /// What its charges are for.
+    pub kind: PartKind,
+    /// The price; `None` for the base fee.
+    pub price_key: Option<Key>,
+    /// The band, if the price has bands.
+    pub band: Option<Key>,
+    /// In the meter's base unit; zero for fees.
+    pub quantity: Quantity,
+    /// Exact and printed amount, and how they came about.
+    pub trace: LineTrace,
+}
+
+/// A document as it would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// In the order in which they are printed.
+    pub lines: Vec<PreviewLine>,
+    /// What is missing to the minimum commitment; a line of its own.
+    pub commitment: Option<Money>,
+    /// Taken off the lines; nothing or more.
+    pub discount: Money,
+    /// Subtotal, tax and total.
+    pub totals: Totals,
+    /// Charges that wait for a provider's price, and are not on it.
+    pub pending: u32,
+}
+
+impl Gathering {
+    /// Adds a charge. One whose amount is pending is counted, and waits for the next document.
+    pub fn add(&mut self, part: &ChargePart) -> Result<(), Overflow> {
+        if part.kind == PartKind::NotCharged {
+            return Ok(());
+        }
+        let Some(amount) = part.amount else {
+            self.pending = self.pending.checked_add(1).ok_or(Overflow)?;
+            return Ok(());
+        };
+        let place = (part.kind != PartKind::Fee, part.line_group());
+        let line = self.lines.entry(place).or_insert_with(|| Line {
+            kind: part.kind,
+            price_key: part.price_key.clone(),
+            band: part.band.clone(),
+            quantity: Quantity::ZERO,
+            tracer: Tracer::default(),
+        });
+        if line.band != part.band {
+            // The price is the same in several bands.
+            line.band = None;
+        }
+        line.quantity = line.quantity.checked_add(part.quantity)?;
+        line.tracer.add(part, amount)
+    }
+
+    /// The document that the charges so far make.
+    pub fn preview(&self, conditions: &Conditions) -> Result<Preview, DiscountError> {
+        let (currency, rounding) = (conditions.currency, conditions.rounding);
+        let mut lines = Vec::with_capacity(self.lines.len());
+        for ((_, group), line) in &self.lines {
+            let trace = line.tracer.clone().finish(currency, rounding)?;
+            lines.push(PreviewLine {
+                group: group.clone(),
+                kind: line.kind,
+                price_key: line.price_key.clone(),
+                band: line.band.clone(),
+                quantity: line.quantity,
+                trace,
+            });
+        }
+        let commitment = match conditions.minimum_commitment {
+            Some(minimum) => commitment_gap(minimum, usage_of(&lines, currency)?)?,
+            None => None,
+        };
+        let mut amounts: Vec<Money> = lines.iter().map(|line| line.trace.amount).collect();
+        amounts.extend(commitment);
+        let mut discount = Money::zero(currency);
+        if let Some(wanted) = conditions.discount {
+            let offs = apply_discount(&amounts, wanted, rounding)?;
+            for (amount, off) in amounts.iter_mut().zip(offs) {
+                *amount = amount.checked_sub(off)?;
+                discount = discount.checked_add(off)?;
+            }
+        }
+        let taxed: Vec<TaxedLine> = amounts
+            .into_iter()
+            .map(|amount| TaxedLine {
+                amount,
+                tax: conditions.tax.clone(),
+            })
+            .collect();
+        Ok(Preview {
+            lines,
+            commitment,
+            discount,
+            totals: totals(&taxed, currency, rounding)?,
+            pending: self.pending,
+        })
+    }
+}
+
+/// What the usage lines come to as printed.
+fn usage_of(lines: &[PreviewLine], currency: Currency) -> Result<Money, MoneyError> {
+    lines
+        .iter()
+        .filter(|line| line.kind != PartKind::Fee)
+        .map(|line| line.trace.amount)
+        .try_fold(Money::zero(currency), Money::checked_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UsageEventId;
+    use crate::plans::Offer;
+    use crate::rating::{ProviderCost, State, Surroundings, Terms, Usage, rate};
+    use crate::subscriptions::Share;
+
+    const PLAN: &str = r#"{"currency":"USD","baseFee":10,"prices":[
+        {"key":"calls","meter":"CALL_DURATION_SECONDS","connectionFee":"0.004","rate":{"per_unit":{"price":"0.05","per":60}}},
+        {"key":"sms","meter":"SMS_SENT","rate":{"cost_plus":{"percent":20,"fixed":"0.001"}}}]}"#;
+
+    fn gathered() -> Gathering {
+        let offer = Offer::read(PLAN.as_bytes()).unwrap();
+        let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
+        let mut gathering = Gathering::default();
+        let half = Share {
+            part: 15,
+            whole: 30,
+        };
+        gathering
+            .add(&terms.base_fee(half).unwrap().unwrap())
+            .unwrap();
+        let state = State::new("2026-01-01T00:00:00Z".parse().unwrap());
+        for (meter, quantity, cost) in [
+            ("CALL_DURATION_SECONDS", 61, None),
+            ("CALL_DURATION_SECONDS", 100, None),
+            ("CALL_DURATION_SECONDS", 0, None),
+            ("SMS_SENT", 1, Some("0.0079")),
+            ("SMS_SENT", 1, Some("0.01")),
+            ("SMS_SENT", 1, None),
+        ] {
+            let usage = Usage {
+                id: UsageEventId::new(uuid::Uuid::nil()),
+                meter: meter.parse().unwrap(),
+                quantity: Quantity::from_units(quantity),
+                occurred_at: "2026-01-05T12:00:00Z".parse().unwrap(),
+                is_time: meter == "CALL_DURATION_SECONDS",
+                direction: None,
+                destination: None,
+                provider_cost: cost.map_or(ProviderCost::Pending, |cost| {
+                    ProviderCost::Known(cost.parse().unwrap())
+                }),
+            };
+            for part in rate(&usage, &terms, &state).unwrap().parts {
+                gathering.add(&part).unwrap();
+            }
+        }
+        gathering
+    }
+
+    fn conditions(discount: Option<Discount>, minimum: Option<i64>) -> Conditions {
+        Conditions {
+            currency: Currency::USD,
+            rounding: Rounding::HalfUp,
+            tax: TaxTreatment::Exempt,
+            discount,
+            minimum_commitment: minimum.map(|minor| Money::from_minor(minor, Currency::USD)),
+        }
+    }
+
+    #[test]
+    fn every_line_is_explained() {
+        let preview = gathered().preview(&conditions(None, None)).unwrap();
+        let lines = preview.lines.iter().map(|line| {
+            format!(
+                "{} {}\n{}\n",
+                line.group,
+                line.quantity,
+                line.trace.explain("s")
+            )
+        });
+        insta::assert_snapshot!(lines.collect::<String>(), @r"
+        base/fee 15
+        1 charge
+        + 15 s × 10 USD ÷ 30 s
+        = 5 USD
+        calls/connection 0
+        2 charges
+        + 2 × 0.004 USD (connection fee)
+        = 0.008 USD
+        rounded half up to 0.01 USD, which leaves -0.002 USD
+        calls/usage 161
+        2 charges
+        + 161 s × 0.05 USD ÷ 60 s
+        = 161/1200 USD
+        rounded half up to 0.13 USD, which leaves 1/240 USD
+        sms/usage 2
+        2 charges
+        + 2 × 0.001 USD (fixed mark-up)
+        + 0.02148 USD (providers' prices with mark-up, 2 times)
+        = 0.02348 USD
+        rounded half up to 0.02 USD, which leaves 0.00348 USD
+        ");
+        assert_eq!((preview.pending, preview.totals.total.minor()), (1, 516));
+        let stored = serde_json::to_vec(&preview.lines[3].trace).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<LineTrace>(&stored).unwrap(),
+            preview.lines[3].trace
+        );
+    }
+
+    #[test]
+    fn usage_is_filled_up_and_the_discount_is_of_everything() {
+        let ten = Discount::Percent("10".parse().unwrap());
+        let preview = gathered()
+            .preview(&conditions(Some(ten), Some(500)))
+            .unwrap();
+        // Usage comes to 0.16, so 4.84 are missing; 10 % of 5.00 + 5.00.
+        assert_eq!(preview.commitment.map(Money::minor), Some(484));
+        assert_eq!(preview.discount.minor(), 100);
+        assert_eq!(preview.totals.total.minor(), 900);
+        let enough = gathered().preview(&conditions(None, Some(16))).unwrap();
+        assert_eq!(enough.commitment, None);
+    }
+}

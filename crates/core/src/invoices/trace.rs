@@ -1,0 +1,385 @@
+//! The explanation of an invoice line as data and in words: what its charges add up to, and how that was rounded.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::{
+    Currency, Fraction, Money, Overflow, Price, Quantity, Rounding, round_to_minor,
+};
+use crate::rating::{ChargePart, FixedFee, Item, fee_text, product_text};
+
+/// Version of the trace's form. Readers know every version that was ever written.
+pub const LINE_TRACE_VERSION: i16 = 1;
+
+/// How the amount of one line came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LineTrace {
+    /// Version of this form.
+    #[serde(rename = "v")]
+    pub version: i16,
+    /// How many charges are on the line.
+    pub charges: u32,
+    /// The exact amount is the sum of these.
+    pub items: Vec<LineItem>,
+    /// In major units.
+    pub exact: Fraction,
+    /// What happened to half a minor unit.
+    pub rounding: Rounding,
+    /// As printed.
+    pub amount: Money,
+    /// Exact minus printed.
+    pub remainder: Fraction,
+}
+
+/// One summand of a line: what several charges have in common, added up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LineItem {
+    /// `quantity × price ÷ per`.
+    Units {
+        /// Units or packages of all charges.
+        quantity: Quantity,
+        /// Price of `per` of them.
+        price: Price,
+        /// Units that the price is for.
+        per: Quantity,
+        /// The tier or step, counted from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tier: Option<u32>,
+    },
+    /// The same, taken off: what the period had cost before at another tier.
+    UnitsBefore {
+        /// Units of all charges.
+        quantity: Quantity,
+        /// Price of `per` of them.
+        price: Price,
+        /// Units that the price is for.
+        per: Quantity,
+        /// The tier, counted from 1.
+        tier: u32,
+    },
+    /// `times × price`.
+    Fixed {
+        /// How often it is charged.
+        times: u32,
+        /// What it is.
+        fee: FixedFee,
+        /// How much each time.
+        price: Price,
+    },
+    /// `times × price`, taken off: tiers' fees that the period had cost before.
+    FixedBefore {
+        /// How often.
+        times: u32,
+        /// How much each time.
+        price: Price,
+    },
+    /// Shares of providers' prices with their mark-up. The prices are kept apart, where only those who bear them see
+    /// them.
+    Cost {
+        /// Of how many charges.
+        times: u32,
+        /// Their sum.
+        amount: Fraction,
+    },
+    /// What other parts of usages come to, taken off to reach a minimum or maximum.
+    ChargedBefore {
+        /// Of how many charges.
+        times: u32,
+        /// Their sum.
+        amount: Fraction,
+    },
+}
+
+/// Adds up charges into the trace of a line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tracer {
+    charges: u32,
+    items: Vec<LineItem>,
+    exact: Fraction,
+}
+
+impl Tracer {
+    /// Adds a charge of which the amount is known.
+    pub(super) fn add(&mut self, part: &ChargePart, amount: Fraction) -> Result<(), Overflow> {
+        self.charges = self.charges.checked_add(1).ok_or(Overflow)?;
+        self.exact = self.exact.checked_add(amount)?;
+        let mut rest = amount;
+        let mut has_cost = false;
+        for item in &part.trace.items {
+            has_cost |= matches!(item, Item::Cost { .. });
+            if let Some(item) = line_item(item) {
+                rest = rest.checked_sub(item.amount()?)?;
+                self.merge(item)?;
+            }
+        }
+        if has_cost {
+            // All but the provider's share is known item by item.
+            self.merge(LineItem::Cost {
+                times: 1,
+                amount: rest,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, item: LineItem) -> Result<(), Overflow> {
+        for known in &mut self.items {
+            if known.absorb(&item)? {
+                return Ok(());
+            }
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    /// The trace of the line; the sum is rounded here, once.
+    pub(super) fn finish(
+        self,
+        currency: Currency,
+        rounding: Rounding,
+    ) -> Result<LineTrace, Overflow> {
+        let rounded = round_to_minor(self.exact, currency, rounding)?;
+        Ok(LineTrace {
+            version: LINE_TRACE_VERSION,
+            charges: self.charges,
+            items: self.items,
+            exact: self.exact,
+            rounding,
+            amount: rounded.money,
+            remainder: rounded.remainder,
+        })
+    }
+}
+
+/// An item of a charge as one of a line; a share of a provider's price has no amount of its own.
+fn line_item(item: &Item) -> Option<LineItem> {
+    Some(match item.clone() {
+        Item::Units {
+            quantity,
+            price,
+            per,
+            tier,
+        } => LineItem::Units {
+            quantity,
+            price,
+            per,
+            tier,
+        },
+        Item::UnitsBefore {
+            quantity,
+            price,
+            per,
+            tier,
+        } => LineItem::UnitsBefore {
+            quantity,
+            price,
+            per,
+            tier,
+        },
+        Item::Fixed { fee, price } => LineItem::Fixed {
+            times: 1,
+            fee,
+            price,
+        },
+        Item::FixedBefore { price } => LineItem::FixedBefore { times: 1, price },
+        Item::ChargedBefore { amount } => LineItem::ChargedBefore { times: 1, amount },
+        Item::Cost { .. } => return None,
+    })
+}
+
+impl LineItem {
+    /// What it adds to the line; below zero where it is taken off.
+    pub fn amount(&self) -> Result<Fraction, Overflow> {
+        let units = |quantity: Quantity, price: Price, per: Quantity| {
+            quantity
+                .to_fraction()
+                .checked_mul(price.to_fraction())?
+                .checked_div(per.to_fraction())
+        };
+        let fixed = |times: u32, price: Price| {
+            Fraction::from_whole(times.into()).checked_mul(price.to_fraction())
+        };
+        match self {
+            Self::Units {
+                quantity,
+                price,
+                per,
+                ..
+            } => units(*quantity, *price, *per),
+            Self::UnitsBefore {
+                quantity,
+                price,
+                per,
+                ..
+            } => Ok(units(*quantity, *price, *per)?.negated()),
+            Self::Fixed { times, price, .. } => fixed(*times, *price),
+            Self::FixedBefore { times, price } => Ok(fixed(*times, *price)?.negated()),
+            Self::Cost { amount, .. } => Ok(*amount),
+            Self::ChargedBefore { amount, .. } => Ok(amount.negated()),
+        }
+    }
+
+    /// Takes in another item of the same price; `false` if it is of another.
+    fn absorb(&mut self, other: &Self) -> Result<bool, Overflow> {
+        let more = |times: &mut u32, others: u32| {
+            *times = times.checked_add(others).ok_or(Overflow)?;
+            Ok::<bool, Overflow>(true)
+        };
+        match (self, other) {
+            (
+                Self::Units {
+                    quantity,
+                    price,
+                    per,
+                    tier,
+                },
+                Self::Units {
+                    quantity: others,
+                    price: p,
+                    per: q,
+                    tier: t,
+                },
+            ) if (&*price, &*per, &*tier) == (p, q, t) => {
+                *quantity = quantity.checked_add(*others)?;
+                Ok(true)
+            }
+            (
+                Self::UnitsBefore {
+                    quantity,
+                    price,
+                    per,
+                    tier,
+                },
+                Self::UnitsBefore {
+                    quantity: others,
+                    price: p,
+                    per: q,
+                    tier: t,
+                },
+            ) if (&*price, &*per, &*tier) == (p, q, t) => {
+                *quantity = quantity.checked_add(*others)?;
+                Ok(true)
+            }
+            (
+                Self::Fixed { times, fee, price },
+                Self::Fixed {
+                    times: others,
+                    fee: f,
+                    price: p,
+                },
+            ) if (&*fee, &*price) == (f, p) => more(times, *others),
+            (
+                Self::FixedBefore { times, price },
+                Self::FixedBefore {
+                    times: others,
+                    price: p,
+                },
+            ) if *price == *p => more(times, *others),
+            (
+                Self::Cost { times, amount },
+                Self::Cost {
+                    times: others,
+                    amount: a,
+                },
+            )
+            | (
+                Self::ChargedBefore { times, amount },
+                Self::ChargedBefore {
+                    times: others,
+                    amount: a,
+                },
+            ) => {
+                *amount = amount.checked_add(*a)?;
+                more(times, *others)
+            }
+            (
+                Self::Units { .. }
+                | Self::UnitsBefore { .. }
+                | Self::Fixed { .. }
+                | Self::FixedBefore { .. }
+                | Self::Cost { .. }
+                | Self::ChargedBefore { .. },
+                _,
+            ) => Ok(false),
+        }
+    }
+
+    fn text(&self, currency: Currency, unit: &str) -> String {
+        match self {
+            Self::Units {
+                quantity,
+                price,
+                per,
+                tier: None,
+            } => product_text(*quantity, *price, *per, currency, unit),
+            Self::Units {
+                quantity,
+                price,
+                per,
+                tier: Some(tier),
+            } => {
+                let product = product_text(*quantity, *price, *per, currency, unit);
+                format!("{product} (tier {tier})")
+            }
+            Self::UnitsBefore {
+                quantity,
+                price,
+                per,
+                tier,
+            } => {
+                let product = product_text(*quantity, *price, *per, currency, unit);
+                format!("{product} (before, tier {tier})")
+            }
+            Self::Fixed { times, fee, price } => {
+                format!("{times} × {price} {currency} ({})", fee_text(*fee))
+            }
+            Self::FixedBefore { times, price } => {
+                format!("{times} × {price} {currency} (tier fee before)")
+            }
+            Self::Cost { times, amount } => {
+                format!("{amount} {currency} (providers' prices with mark-up, {times} times)")
+            }
+            Self::ChargedBefore { times, amount } => {
+                format!("{amount} {currency} (charged already, {times} times)")
+            }
+        }
+    }
+
+    fn takes_off(&self) -> bool {
+        match self {
+            Self::UnitsBefore { .. } | Self::FixedBefore { .. } | Self::ChargedBefore { .. } => {
+                true
+            }
+            Self::Units { .. } | Self::Fixed { .. } | Self::Cost { .. } => false,
+        }
+    }
+}
+
+impl LineTrace {
+    /// The explanation in words, a summand to a line. `unit` is the meter's base unit, such as `s`.
+    pub fn explain(&self, unit: &str) -> String {
+        let currency = self.amount.currency();
+        let summand = |item: &LineItem| {
+            let sign = if item.takes_off() { '−' } else { '+' };
+            format!("{sign} {}\n", item.text(currency, unit))
+        };
+        let items: String = self.items.iter().map(summand).collect();
+        let charges = match self.charges {
+            1 => "1 charge".to_owned(),
+            charges => format!("{charges} charges"),
+        };
+        let sum = format!("{charges}\n{items}= {} {currency}", self.exact);
+        if self.remainder.is_zero() {
+            return sum;
+        }
+        let half = match self.rounding {
+            Rounding::HalfUp => "half up",
+            Rounding::HalfEven => "half to even",
+        };
+        format!(
+            "{sum}\nrounded {half} to {}, which leaves {} {currency}",
+            self.amount, self.remainder
+        )
+    }
+}

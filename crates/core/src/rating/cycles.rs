@@ -1,0 +1,165 @@
+//! An account through its billing periods: when a cycle begins, what is carried is capped and allowances are granted.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::grants::{GrantError, due_grants, forfeits};
+use super::state::{Grant, State};
+use crate::ids::GrantId;
+use crate::plans::Document;
+use crate::subscriptions::Schedule;
+
+/// Keeps an account's state in step with time. Rating by itself knows no calendar of periods; where they are not stored,
+/// as in a trial of a plan, this makes them.
+#[derive(Debug, Clone)]
+pub struct Cycles<'a> {
+    document: &'a Document,
+    schedule: Schedule,
+    /// Years from the same anchor, for what is granted by the year.
+    years: Schedule,
+    /// The next instant at which a period or a year begins; `None` until the first usage.
+    next: Option<Timestamp>,
+}
+
+impl<'a> Cycles<'a> {
+    /// Cycles of a plan on a schedule.
+    pub fn new(document: &'a Document, schedule: Schedule) -> Result<Self, GrantError> {
+        let years = Schedule::new(schedule.anchor_on(), 12, schedule.zone().clone())?;
+        Ok(Self {
+            document,
+            schedule,
+            years,
+            next: None,
+        })
+    }
+
+    /// Brings `state` to the period in which `at` lies, which must not be before the state's own: at the start of each
+    /// cycle up to then, the rollover's cap is applied and the allowance is granted, unless it is there already.
+    pub fn advance(&mut self, state: &mut State, at: Timestamp) -> Result<(), GrantError> {
+        if self.next.is_some_and(|next| at < next) {
+            return Ok(());
+        }
+        let mut begins = match self.next {
+            Some(next) => next,
+            // The state's own period first: it may be one that nothing was granted in yet.
+            None => {
+                let period = self.schedule.index_at(state.period_start)?;
+                self.schedule.period(period)?.start()
+            }
+        };
+        loop {
+            self.begin(state, begins)?;
+            let next = self.after(begins)?;
+            self.next = Some(next);
+            if at < next {
+                return Ok(());
+            }
+            begins = next;
+        }
+    }
+
+    /// The first start of a period or year after `at`.
+    fn after(&self, at: Timestamp) -> Result<Timestamp, GrantError> {
+        let next = |schedule: &Schedule| -> Result<Timestamp, GrantError> {
+            Ok(schedule.period(schedule.index_at(at)?)?.end())
+        };
+        Ok(next(&self.schedule)?.min(next(&self.years)?))
+    }
+
+    fn begin(&self, state: &mut State, at: Timestamp) -> Result<(), GrantError> {
+        let period_start = self.schedule.period(self.schedule.index_at(at)?)?.start();
+        if state.period_start != period_start {
+            state.period_start = period_start;
+            state.tiers.clear();
+        }
+        let due = due_grants(self.document, &self.schedule, at)?;
+        for (allowance, due) in self.document.allowances.iter().zip(due) {
+            let is_same = |grant: &Grant| {
+                grant.allowance_key == due.allowance_key && grant.starts_at == due.starts_at
+            };
+            if state.grants.iter().any(is_same) {
+                continue;
+            }
+            for forfeit in forfeits(allowance, &state.grants, due.starts_at)? {
+                let of_grant = |grant: &&mut Grant| grant.id == forfeit.grant_id;
+                if let Some(grant) = state.grants.iter_mut().find(of_grant) {
+                    grant.forfeited = grant.forfeited.checked_add(forfeit.quantity)?;
+                }
+            }
+            state.grants.push(Grant {
+                id: free_id(&state.grants),
+                allowance_key: due.allowance_key,
+                granted: due.granted,
+                used: crate::money::Quantity::ZERO,
+                forfeited: crate::money::Quantity::ZERO,
+                starts_at: due.starts_at,
+                expires_at: due.expires_at,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The lowest number that no grant has yet, as an id.
+fn free_id(grants: &[Grant]) -> GrantId {
+    (1_u128..)
+        .map(|number| GrantId::new(Uuid::from_u128(number)))
+        .find(|id| grants.iter().all(|grant| grant.id != *id))
+        .unwrap_or(GrantId::new(Uuid::max()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::plans::Offer;
+
+    #[test]
+    fn periods_and_years_begin_where_they_do() {
+        // Periods of five months: a year begins within the third.
+        let json = r#"{"currency":"USD","intervalMonths":5,"prices":[{"key":"c","meter":"CALL_DURATION_SECONDS","rate":{"per_unit":{"price":1}}}],
+            "allowances":[{"key":"period","meters":["CALL_DURATION_SECONDS"],"quantity":100,"rollover":{"cycles":1,"cap":30}},
+                          {"key":"year","meters":["CALL_DURATION_SECONDS"],"quantity":7,"every":"year"}]}"#;
+        let document = Offer::read(json.as_bytes()).unwrap().document;
+        let schedule = Schedule::new(date(2026, 1, 1), 5, "UTC".parse().unwrap()).unwrap();
+        let mut cycles = Cycles::new(&document, schedule).unwrap();
+        let mut state = State::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut seen = Vec::new();
+        for at in [
+            "2026-01-15T00:00:00Z",
+            "2026-12-31T23:59:59Z",
+            "2027-01-01T00:00:00Z",
+        ] {
+            cycles.advance(&mut state, at.parse().unwrap()).unwrap();
+            cycles.advance(&mut state, at.parse().unwrap()).unwrap();
+            seen.push(format!("{at}: period from {}", state.period_start));
+            seen.extend(state.grants.iter().map(|grant| {
+                format!(
+                    "  {} from {} to {}: {} less {}",
+                    grant.allowance_key,
+                    grant.starts_at,
+                    grant.expires_at,
+                    grant.granted,
+                    grant.forfeited
+                )
+            }));
+        }
+        insta::assert_snapshot!(seen.join("\n"), @r"
+        2026-01-15T00:00:00Z: period from 2026-01-01T00:00:00Z
+          period from 2026-01-01T00:00:00Z to 2026-11-01T00:00:00Z: 100 less 0
+          year from 2026-01-01T00:00:00Z to 2027-01-01T00:00:00Z: 7 less 0
+        2026-12-31T23:59:59Z: period from 2026-11-01T00:00:00Z
+          period from 2026-01-01T00:00:00Z to 2026-11-01T00:00:00Z: 100 less 70
+          year from 2026-01-01T00:00:00Z to 2027-01-01T00:00:00Z: 7 less 0
+          period from 2026-06-01T00:00:00Z to 2027-04-01T00:00:00Z: 100 less 70
+          period from 2026-11-01T00:00:00Z to 2027-09-01T00:00:00Z: 100 less 0
+        2027-01-01T00:00:00Z: period from 2026-11-01T00:00:00Z
+          period from 2026-01-01T00:00:00Z to 2026-11-01T00:00:00Z: 100 less 70
+          year from 2026-01-01T00:00:00Z to 2027-01-01T00:00:00Z: 7 less 0
+          period from 2026-06-01T00:00:00Z to 2027-04-01T00:00:00Z: 100 less 70
+          period from 2026-11-01T00:00:00Z to 2027-09-01T00:00:00Z: 100 less 0
+          year from 2027-01-01T00:00:00Z to 2028-01-01T00:00:00Z: 7 less 0
+        ");
+    }
+}
