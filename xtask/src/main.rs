@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod conformance;
 mod e2e;
 mod fill;
 mod prepare;
@@ -24,7 +25,8 @@ usage: cargo xtask <task>
   prepare --check   fail if crates/tollbook/.sqlx is not fresh
   bench [name…]     measure, and print quantiles and ratios
   fill              fill a database with a year of calls, to measure on
-  e2e [pattern…]    run the browser tests against a debug build";
+  e2e [pattern…]    run the browser tests against a debug build
+  conformance       run providers' own client libraries against a debug build";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -45,6 +47,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["bench", names @ ..] => bench::run(names),
         ["fill", rest @ ..] => fill::run(rest),
         ["e2e", patterns @ ..] => e2e::run(patterns),
+        ["conformance"] => conformance::run(),
         _ => bail!("{USAGE}"),
     }
 }
