@@ -7,7 +7,7 @@ mod request;
 mod source;
 
 pub use correction::{Due, Recorded, Target, due, recorded};
-pub use counter::{NumberTotals, aggregate};
+pub use counter::aggregate;
 pub use meter::{Aggregation, BuiltInMeter, InvalidMeter, MeterCode, ResolveError, resolve};
 pub use request::{IdempotencyKey, InvalidKey, UsageRequest};
 pub use source::{call_usage, message_usage, recording_usage, transcript_usage, voicemail_usage};
