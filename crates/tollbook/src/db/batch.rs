@@ -5,6 +5,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,6 +14,10 @@ use crate::error::{Error, Result};
 
 /// How many items may wait. Beyond that the sender waits, and with it its client.
 const WAITING_MAX: usize = 8192;
+
+/// Where several clients send at once, a batch waits this long for those that were just answered: half as many
+/// transactions do the same work. A client alone is not kept waiting.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What a batch is for: stores all items in one transaction and answers each, in order.
 pub(crate) trait Commit<T>: Send + Sync + 'static {
@@ -60,8 +66,10 @@ impl<T: Send + Sync + 'static, A: Send + 'static> GroupCommit<T, A> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         let commit = Arc::new(commit);
+        let is_crowded = Arc::new(AtomicBool::new(false));
         for _ in 0..flushers {
-            tokio::spawn(flush(Arc::clone(&commit), Arc::clone(&receiver), batch_max));
+            let (commit, receiver) = (Arc::clone(&commit), Arc::clone(&receiver));
+            tokio::spawn(flush(commit, receiver, batch_max, Arc::clone(&is_crowded)));
         }
         Self { sender }
     }
@@ -81,19 +89,44 @@ fn stopping() -> Error {
     Error::Unavailable("the server is stopping".into())
 }
 
-async fn flush<T, C>(commit: Arc<C>, receiver: Receiver<T, C::Answer>, batch_max: usize)
-where
+async fn flush<T, C>(
+    commit: Arc<C>,
+    receiver: Receiver<T, C::Answer>,
+    batch_max: usize,
+    is_crowded: Arc<AtomicBool>,
+) where
     T: Send + Sync + 'static,
     C: Commit<T>,
 {
     loop {
-        let mut batch = Vec::new();
-        // The lock is held while waiting and free while committing, so that batches overlap.
-        if receiver.lock().await.recv_many(&mut batch, batch_max).await == 0 {
+        let batch = gather(&receiver, batch_max, &is_crowded).await;
+        if batch.is_empty() {
             return;
         }
         settle(commit.as_ref(), batch).await;
     }
+}
+
+/// The next batch; empty when nobody can send any more. The lock is held while gathering and free while committing, so
+/// that batches overlap.
+async fn gather<T, A>(
+    receiver: &Receiver<T, A>,
+    batch_max: usize,
+    is_crowded: &AtomicBool,
+) -> Vec<Waiting<T, A>> {
+    let mut batch = Vec::new();
+    let mut receiver = receiver.lock().await;
+    receiver.recv_many(&mut batch, batch_max).await;
+    if is_crowded.load(Ordering::Relaxed) && !batch.is_empty() && batch.len() < batch_max {
+        tokio::time::sleep(GATHER).await;
+        while batch.len() < batch_max
+            && let Ok(next) = receiver.try_recv()
+        {
+            batch.push(next);
+        }
+    }
+    is_crowded.store(batch.len() > 1, Ordering::Relaxed);
+    batch
 }
 
 /// Commits a batch and answers each item. A batch that the database refuses is halved until the refused item stands

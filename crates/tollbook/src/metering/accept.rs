@@ -18,6 +18,8 @@ use crate::ids::new_id;
 
 /// The most events of one transaction.
 const BATCH_MAX: usize = 2_000;
+/// While one transaction waits for the disk, the next one is made.
+const FLUSHERS: usize = 2;
 
 /// A usage event to take in, for an organization that the caller may write for.
 #[derive(Debug, Clone)]
@@ -160,5 +162,5 @@ impl Commit<NewUsage> for Store {
 
 /// Starts the shared writer.
 pub(crate) fn writer(db: Db, wake: Arc<Wake>) -> UsageWriter {
-    GroupCommit::start(Store { db, wake }, BATCH_MAX, 1)
+    GroupCommit::start(Store { db, wake }, BATCH_MAX, FLUSHERS)
 }
