@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{fill, workspace};
 
@@ -11,9 +11,32 @@ const CALLS: u64 = 1_000_000;
 const CUSTOMERS: u64 = 100_000;
 const ORGANIZATIONS: u64 = 20;
 
-/// Fills a database once, keeps it in the target folder, and runs the benchmarks on it.
+/// The benchmarks of the application. `ring` runs on a filled database.
+const NAMES: [&str; 4] = ["ingest", "rating", "calls", "ring"];
+
+/// Runs the benchmarks that are named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
-    let data: PathBuf = workspace::target_dir()?.join("bench-data");
+    if let Some(unknown) = names.iter().find(|it| !NAMES.contains(it)) {
+        bail!("there is no benchmark `{unknown}`; there are {}", NAMES.join(", "));
+    }
+    let chosen: Vec<&str> = NAMES
+        .into_iter()
+        .filter(|name| names.is_empty() || names.contains(name))
+        .collect();
+    let mut command = workspace::cargo()?;
+    command.args(["bench", "--package", "tollbook"]);
+    for name in &chosen {
+        command.args(["--bench", name]);
+    }
+    if chosen.contains(&"ring") {
+        command.env("TOLLBOOK_BENCH_DATA", filled()?);
+    }
+    workspace::run(&mut command)
+}
+
+/// The data folder of a filled database, made once and kept in the target folder.
+fn filled() -> Result<PathBuf> {
+    let data = workspace::target_dir()?.join("bench-data");
     let ready = data.join("filled");
     if !ready.exists() {
         if data.exists() {
@@ -23,11 +46,5 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
         fill::fill(&data, CALLS, CUSTOMERS, ORGANIZATIONS)?;
         std::fs::write(&ready, "")?;
     }
-    let mut command = workspace::cargo()?;
-    command.args(["bench", "--package", "tollbook"]);
-    for name in names {
-        command.args(["--bench", name]);
-    }
-    command.env("TOLLBOOK_BENCH_DATA", &data);
-    workspace::run(&mut command)
+    Ok(data)
 }

@@ -7,16 +7,14 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a benchmark stops at the first surprise and prints what it measured"
 )]
 
+mod support;
+
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,14 +23,15 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use support::{JWT_SECRET, Node, WEBHOOK_SECRET, Wire, post, print_quantiles};
 
 const ORGANIZATIONS: u64 = 20;
 const VIEWERS_EACH: u64 = 10;
 const CALLS_PER_SECOND: u64 = 50;
 const USAGE_PER_SECOND: u64 = 1_000;
 const SECONDS: u64 = 30;
-const JWT_SECRET: &str = "bench-secret-bench-secret-bench-secret";
-const WEBHOOK_SECRET: &str = "YmVuY2gtd2ViaG9vay1zZWNyZXQtYmVuY2gtd2ViaG9vaw==";
+/// Connections that usage is sent on.
+const SENDERS: u64 = 16;
 
 /// When each ring was meant to be sent, by the caller's number, and how many viewers have seen it.
 #[derive(Default)]
@@ -43,70 +42,52 @@ struct Rings {
 
 #[tokio::main]
 async fn main() {
-    // `cargo test --benches` only checks that it compiles and starts.
-    let Some(data) = std::env::var_os("TOLLBOOK_BENCH_DATA").map(PathBuf::from) else {
-        println!("ring: nothing to measure on, run `cargo xtask bench`");
+    if !support::is_asked() {
+        return;
+    }
+    let Some(data) = std::env::var_os("TOLLBOOK_BENCH_DATA") else {
+        println!("ring: there is no filled data folder, run `cargo xtask bench ring`");
         return;
     };
-    let mut server = Server::start(&data);
-    let base = server.base.clone();
+    let node = Node::start(&["--data-dir", data.to_str().unwrap()], &[]);
+    let base = format!("http://{}", node.address);
     let rings: Arc<Mutex<Rings>> = Arc::default();
     let client = reqwest::Client::builder()
         .pool_max_idle_per_host(64)
         .build()
         .unwrap();
+    let mut keys = Vec::new();
     for organization in 0..ORGANIZATIONS {
         for member in 0..VIEWERS_EACH {
             watch(&client, &base, organization, member, Arc::clone(&rings)).await;
         }
+        keys.push(api_key(&client, &base, organization).await);
     }
     println!(
         "{} viewers in {ORGANIZATIONS} organizations",
         ORGANIZATIONS * VIEWERS_EACH
     );
-    let usage = tokio::spawn(send_usage(client.clone(), base.clone()));
-    send_rings(&client, &base, &rings).await;
+    let usage = tokio::spawn(send_usage(node.address.clone(), keys));
+    send_rings(&node.address, &rings).await;
     let usage = usage.await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    report(&rings.lock().unwrap(), &usage);
-    server.stop();
+    report(&rings.lock().unwrap(), usage);
+    node.stop();
 }
 
-struct Server {
-    process: Child,
-    base: String,
-}
-
-impl Server {
-    fn start(data: &PathBuf) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tollbook"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data)
-            .env("SUPABASE_JWT_SECRET", JWT_SECRET)
-            .env("OPENPHONE_WEBHOOK_SECRET", WEBHOOK_SECRET)
-            .env("OPENPHONE_API_KEY", "bench")
-            .env("TOLLBOOK_RATE_LIMIT_USER", "100000")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let base = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split("listening on ")
-                    .nth(1)
-                    .map(|url| url.trim().to_owned())
-            })
-            .expect("the server says where it listens");
-        Self { process, base }
-    }
-
-    fn stop(&mut self) {
-        let _ = Command::new("kill")
-            .arg(self.process.id().to_string())
-            .status();
-        let _ = self.process.wait();
-    }
+/// A key with which a service of the organization reports usage.
+async fn api_key(client: &reqwest::Client, base: &str, organization: u64) -> String {
+    let answer = client
+        .post(format!("{base}/api/api-keys"))
+        .bearer_auth(token(organization, 9))
+        .json(&serde_json::json!({"name": "bench", "scopes": ["usage"]}))
+        .send()
+        .await
+        .unwrap()
+        .error_for_status()
+        .unwrap();
+    let key: serde_json::Value = answer.json().await.unwrap();
+    key["key"].as_str().unwrap().to_owned()
 }
 
 /// The identifiers that `cargo xtask fill` gives.
@@ -184,83 +165,79 @@ async fn watch(
 }
 
 /// Rings at an even pace, each from another customer, to the number of the customer's organization.
-async fn send_rings(client: &reqwest::Client, base: &str, rings: &Arc<Mutex<Rings>>) {
+async fn send_rings(address: &str, rings: &Arc<Mutex<Rings>>) {
     let start = Instant::now() + Duration::from_millis(500);
-    let run = start.elapsed().as_nanos() + u128::from(std::process::id());
-    for n in 0..CALLS_PER_SECOND * SECONDS {
-        let due = start + Duration::from_micros(n * 1_000_000 / CALLS_PER_SECOND);
-        tokio::time::sleep_until(due.into()).await;
-        let customer = n;
-        let number = format!("+1646{customer:07}");
-        rings.lock().unwrap().sent.insert(number.clone(), due);
-        let (client, url) = (client.clone(), format!("{base}/webhooks/openphone"));
-        tokio::spawn(async move {
-            let now = jiff::Timestamp::now();
-            let organization = customer % ORGANIZATIONS;
-            let body = format!(
-                r#"{{"id":"EVbench{run}x{n}","apiVersion":"2026-03-30","createdAt":"{now}","type":"call.ringing","data":{{"resource":{{"id":"ACbench{run}x{n}","direction":"incoming","createdAt":"{now}","updatedAt":"{now}"}},"context":{{"orgId":"OR1","phoneNumberId":"PNfill{organization}","participants":{{"workspace":["+1212{:07}"],"external":["{number}"],"resolution":"available"}}}}}}}}"#,
-                5_000_000 + organization
-            );
-            let (id, time) = (format!("msg_{run}x{n}"), now.as_second());
-            let mut mac =
-                Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
-            mac.update(format!("{id}.{time}.{body}").as_bytes());
-            let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
-            let answer = client
-                .post(url)
-                .header("webhook-id", id)
-                .header("webhook-timestamp", time.to_string())
-                .header("webhook-signature", signature)
-                .header("content-type", "application/json")
-                .body(body)
-                .send()
-                .await
-                .unwrap();
-            assert!(
-                answer.status().is_success(),
-                "a webhook was answered {}",
-                answer.status()
-            );
+    let run = std::process::id();
+    let mut sent = tokio::task::JoinSet::new();
+    for sender in 0..SENDERS {
+        let (mut wire, rings) = (Wire::connect(address).await, Arc::clone(rings));
+        sent.spawn(async move {
+            let all = CALLS_PER_SECOND * SECONDS;
+            for n in (sender..all).step_by(usize::try_from(SENDERS).unwrap()) {
+                let due = start + Duration::from_micros(n * 1_000_000 / CALLS_PER_SECOND);
+                tokio::time::sleep_until(due.into()).await;
+                let number = format!("+1646{n:07}");
+                rings.lock().unwrap().sent.insert(number, due);
+                let (status, _) = wire.send(&ring(run, n)).await;
+                assert_eq!(status, 204, "a webhook");
+            }
         });
     }
+    while let Some(done) = sent.join_next().await {
+        done.unwrap();
+    }
+}
+
+fn ring(run: u32, customer: u64) -> Vec<u8> {
+    let now = jiff::Timestamp::now();
+    let organization = customer % ORGANIZATIONS;
+    let ours = 5_000_000 + organization;
+    let body = format!(
+        r#"{{"id":"EVbench{run}x{customer}","apiVersion":"2026-03-30","createdAt":"{now}","type":"call.ringing","data":{{"resource":{{"id":"ACbench{run}x{customer}","direction":"incoming","createdAt":"{now}","updatedAt":"{now}"}},"context":{{"orgId":"OR1","phoneNumberId":"PNfill{organization}","participants":{{"workspace":["+1212{ours:07}"],"external":["+1646{customer:07}"],"resolution":"available"}}}}}}}}"#
+    );
+    let (id, time) = (format!("msg_{run}x{customer}"), now.as_second());
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
+    mac.update(format!("{id}.{time}.{body}").as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    let headers = format!(
+        "webhook-id: {id}\r\nwebhook-timestamp: {time}\r\nwebhook-signature: v1,{signature}\r\n"
+    );
+    post("/webhooks/openphone", &headers, &body)
 }
 
 /// Sends usage at an even pace, one event a request; answers how long each took from when it was meant to be sent.
-async fn send_usage(client: reqwest::Client, base: String) -> Vec<Duration> {
+async fn send_usage(address: String, keys: Vec<String>) -> Vec<Duration> {
     let start = Instant::now() + Duration::from_millis(500);
-    let tokens: Vec<String> = (0..ORGANIZATIONS)
-        .map(|organization| token(organization, 9))
-        .collect();
-    let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let mut sent = tokio::task::JoinSet::new();
-    for n in 0..USAGE_PER_SECOND * SECONDS {
-        let due = start + Duration::from_micros(n * 1_000_000 / USAGE_PER_SECOND);
-        tokio::time::sleep_until(due.into()).await;
-        let organization = usize::try_from(n % ORGANIZATIONS).unwrap();
-        let request = client
-            .post(format!("{base}/api/billing/usage"))
-            .bearer_auth(&tokens[organization])
-            .header("content-type", "application/json")
-            .body(format!(
-                r#"{{"usageType":"API_REQUEST","quantity":1,"idempotencyKey":"bench-{}-{n}"}}"#,
-                std::process::id()
-            ));
-        let took = Arc::clone(&took);
+    for sender in 0..SENDERS {
+        let (mut wire, keys) = (Wire::connect(&address).await, keys.clone());
         sent.spawn(async move {
-            let answer = request.send().await.unwrap();
-            assert!(
-                answer.status().is_success(),
-                "usage was answered {}",
-                answer.status()
-            );
-            took.lock().unwrap().push(due.elapsed());
+            let (run, all) = (std::process::id(), USAGE_PER_SECOND * SECONDS);
+            let mut took = Vec::new();
+            for n in (sender..all).step_by(usize::try_from(SENDERS).unwrap()) {
+                let due = start + Duration::from_micros(n * 1_000_000 / USAGE_PER_SECOND);
+                tokio::time::sleep_until(due.into()).await;
+                let key = &keys[usize::try_from(n % ORGANIZATIONS).unwrap()];
+                let body = format!(
+                    r#"{{"usageType":"API_REQUEST","quantity":1,"idempotencyKey":"bench-{run}-{n}"}}"#
+                );
+                let headers = format!("apikey: {key}\r\n");
+                let (status, _) = wire.send(&post("/api/billing/usage", &headers, &body)).await;
+                assert_eq!(status, 201, "usage");
+                took.push(due.elapsed());
+            }
+            took
         });
     }
-    while sent.join_next().await.is_some() {}
-    std::mem::take(&mut *took.lock().unwrap())
+    let mut took = Vec::new();
+    while let Some(done) = sent.join_next().await {
+        took.extend(done.unwrap());
+    }
+    took
 }
 
-fn report(rings: &Rings, usage: &[Duration]) {
+fn report(rings: &Rings, usage: Vec<Duration>) {
     let complete: Vec<Duration> = rings
         .seen
         .values()
@@ -273,22 +250,5 @@ fn report(rings: &Rings, usage: &[Duration]) {
         complete.len()
     );
     print_quantiles("ring to card, last byte at the slowest viewer", complete);
-    print_quantiles("usage event, sent to durable", usage.to_vec());
-}
-
-fn print_quantiles(what: &str, mut times: Vec<Duration>) {
-    if times.is_empty() {
-        println!("{what}: nothing was measured");
-        return;
-    }
-    times.sort_unstable();
-    let at = |permille: usize| times[(times.len() - 1) * permille / 1000];
-    println!(
-        "{what}: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?} ({} samples)",
-        at(500),
-        at(900),
-        at(990),
-        at(1000),
-        times.len()
-    );
+    print_quantiles("usage event, meant to be sent to durable", usage);
 }
