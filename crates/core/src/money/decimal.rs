@@ -264,10 +264,11 @@ impl fmt::Display for Fixed {
     }
 }
 
-/// Reads a JSON number or string without ever making a float of it.
+/// Reads a JSON number or string without ever making a float of it. It is read from JSON text in memory only: a value
+/// that was parsed before, such as a `serde_json::Value`, may have been a float in between and is refused.
 impl<'de> Deserialize<'de> for Fixed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
         let text = raw.get();
         let parsed = if text.starts_with('"') {
             Self::parse(&serde_json::from_str::<String>(text).map_err(serde::de::Error::custom)?)

@@ -36,26 +36,30 @@ pub fn leaves_traces(terms: &Terms) -> bool {
 /// From which place on an account has to be rated again in canonical order; `None` if each usage is rated by itself.
 ///
 /// `in_force` are the places of what is rated already, in the order in which it was rated. Where order matters, that is
-/// canonical order, and a usage that comes before something rated makes the rest be rated again. A correction takes
-/// back what the usage drew, whatever the order: so everything rated after it is rated again, and everything that
-/// stands behind the first of these.
+/// canonical order, and a usage that comes before something rated makes the rest be rated again.
+///
+/// A correction takes back what the usage drew and counted, whatever the order. What stays must then be what was rated
+/// first: a later usage was rated on the tiers and allowance that an earlier one left, so it cannot stay when that one
+/// is taken back. Hence everything that is rated again is the end of both orders, that of time and that of rating.
 pub fn rerate_from(
     change: Change,
     in_force: &[Place],
     order_matters: bool,
     leaves_traces: bool,
 ) -> Option<Place> {
-    match change.before {
-        None if order_matters => in_force
-            .iter()
-            .any(|place| *place > change.place)
-            .then_some(change.place),
-        None => None,
-        Some(_) if !leaves_traces => None,
-        Some(before) => {
-            let behind = in_force.iter().skip_while(|place| **place != before);
-            let first = behind.copied().min().unwrap_or(before).min(before);
-            Some(first.min(change.place))
+    let Some(before) = change.before else {
+        let is_late = in_force.iter().any(|place| *place > change.place);
+        return (order_matters && is_late).then_some(change.place);
+    };
+    if !leaves_traces {
+        return None;
+    }
+    let mut from = before.min(change.place);
+    loop {
+        let taken_back = in_force.iter().skip_while(|place| **place < from);
+        match taken_back.min() {
+            Some(lowest) if *lowest < from => from = *lowest,
+            Some(_) | None => return Some(from),
         }
     }
 }
@@ -131,7 +135,10 @@ mod tests {
         assert_eq!(from(2, Some(5), &[1, 5, 9], true), Some(2));
         assert_eq!(from(7, Some(5), &[1, 5, 9], true), Some(5));
         // 3 was rated after it, on what it had left.
-        assert_eq!(from(5, Some(5), &[9, 5, 3, 7], false), Some(3));
+        assert_eq!(from(5, Some(5), &[1, 5, 3, 7], false), Some(3));
+        // So was all that was rated after 9, which is taken back too.
+        assert_eq!(from(5, Some(5), &[2, 9, 3, 5, 7], false), Some(3));
+        assert_eq!(from(5, Some(5), &[4, 9, 5, 1], false), Some(1));
         let change = Change {
             place: place(5),
             before: Some(place(5)),

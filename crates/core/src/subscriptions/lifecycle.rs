@@ -53,13 +53,14 @@ pub fn transition(state: State, event: Event) -> Result<State, IllegalTransition
         | (State::Active, Event::Renew)
         | (State::Paused | State::Canceled, Event::Resume) => Ok(State::Active),
         (State::Active, Event::Pause) => Ok(State::Paused),
-        (State::Trial | State::Active | State::Paused, Event::CancelAtEnd) => Ok(State::Canceled),
+        (State::Trial | State::Active, Event::CancelAtEnd) => Ok(State::Canceled),
         (State::Trial | State::Active | State::Paused | State::Canceled, Event::End) => {
             Ok(State::Ended)
         }
         (State::Trial, Event::Pause | Event::Resume | Event::Renew)
         | (State::Active, Event::Activate | Event::Resume)
-        | (State::Paused, Event::Activate | Event::Pause | Event::Renew)
+        // Nothing is paid during a pause, so there is no paid time that it could go on for: it ends at once.
+        | (State::Paused, Event::Activate | Event::Pause | Event::CancelAtEnd | Event::Renew)
         | (State::Canceled, Event::Activate | Event::Pause | Event::CancelAtEnd | Event::Renew)
         | (
             State::Ended,
@@ -108,7 +109,6 @@ mod tests {
                 "active end ended",
                 "active renew active",
                 "paused resume active",
-                "paused cancel_at_end canceled",
                 "paused end ended",
                 "canceled resume active",
                 "canceled end ended",

@@ -176,7 +176,6 @@ fn months(count: i64) -> Result<Span, TimeError> {
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -283,62 +282,5 @@ mod tests {
         assert!(new(121).is_err());
         let on = |day| Schedule::with_billing_day(day, 1, at("2026-01-01T00:00:00Z"), Zone::UTC);
         assert_eq!(on(32).unwrap_err(), InvalidSchedule::Day(32));
-    }
-
-    const ZONES: [&str; 6] = [
-        "UTC",
-        "America/New_York",
-        "Europe/Berlin",
-        "Asia/Beirut",
-        "Australia/Lord_Howe",
-        "America/Santiago",
-    ];
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
-
-        /// Over ten years, leap days, changes of the clock and midnights that do not exist included.
-        #[test]
-        fn periods_tile_without_gap_or_overlap(
-            day in 1..=31_i8, month in 1..=12_i8, interval in 1..=24_i64, zone_index in 0..ZONES.len(),
-            start_second in 1_700_000_000..1_900_000_000_i64,
-        ) {
-            let zone = zone(ZONES[zone_index]);
-            let first = date(2024, month, 1);
-            let anchor_on = first.with().day(day.min(first.days_in_month())).build().unwrap();
-            let schedule = Schedule::new(anchor_on, interval, zone.clone()).unwrap();
-            let start = Timestamp::from_second(start_second).unwrap();
-            let until = Timestamp::from_second(start_second + 10 * 366 * 86_400).unwrap();
-            let periods = schedule.periods(start, None, until).unwrap();
-            prop_assert_eq!(periods[0].billed.start(), start);
-            prop_assert!(periods[0].full.contains(start));
-            for (period, next) in periods.iter().zip(&periods[1..]) {
-                prop_assert_eq!(period.billed.end(), next.billed.start());
-                prop_assert_eq!(period.full.end(), next.full.start());
-                prop_assert_eq!(next.full, next.billed);
-            }
-            for period in &periods {
-                let begins_on = zone.date(period.full.start());
-                let last_day = begins_on.days_in_month();
-                prop_assert_eq!(begins_on.day(), anchor_on.day().min(last_day));
-                let index = schedule.index_at(period.billed.start()).unwrap();
-                prop_assert_eq!(schedule.period(index).unwrap(), period.full);
-            }
-            prop_assert!(periods.last().unwrap().billed.end() >= until);
-        }
-
-        /// Whatever the day and the interval, the stored anchor gives the same days for ever.
-        #[test]
-        fn an_anchored_billing_day_begins_each_period(
-            day in 1..=31_i8, interval in 1..=24_i64, start_second in 1_700_000_000..1_900_000_000_i64,
-        ) {
-            let start = Timestamp::from_second(start_second).unwrap();
-            let schedule = Schedule::with_billing_day(day, interval, start, zone("Europe/Berlin")).unwrap();
-            let index = schedule.index_at(start).unwrap();
-            for index in index..index + 60 {
-                let begins_on = schedule.begins_on(index).unwrap();
-                prop_assert_eq!(begins_on.day(), day.min(begins_on.days_in_month()));
-            }
-        }
     }
 }

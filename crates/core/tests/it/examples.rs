@@ -207,7 +207,10 @@ fn check_proration(example: &Proration) {
     let parts = within(&example.period, &segments);
     assert_eq!(parts.len(), example.segments.len(), "{title}");
     for (line, part) in parts {
-        let plan = format!(r#"{{"currency":"{}","baseFee":"{}"}}"#, example.currency, line.fee);
+        let plan = format!(
+            r#"{{"currency":"{}","baseFee":"{}"}}"#,
+            example.currency, line.fee
+        );
         let offer = Offer::read(plan.as_bytes()).unwrap();
         let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
         let share = share(&example.period, &part, example.proration, &example.zone).unwrap();
@@ -265,12 +268,14 @@ fn every_example_plan_is_a_sensible_plan() {
     let expected = [
         "call-centre",
         "enterprise",
+        "enterprise-yearly",
         "free",
         "pay-per-call",
         "platform-billing",
         "professional",
         "professional-yearly",
         "starter",
+        "starter-yearly",
         "support-10",
     ];
     assert_eq!(codes, expected);

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod calendars;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod histories;
@@ -18,3 +22,7 @@ mod random;
 mod ratio;
 #[cfg(test)]
 mod reader;
+#[cfg(test)]
+mod rerating;
+#[cfg(test)]
+mod schema;

@@ -66,7 +66,7 @@ pub(crate) fn rate(
     else {
         return Some(Ratio::whole(0));
     };
-    let entry = deck_entry(&price["rate"], decks, &usage.to);
+    let entry = deck_entry(&price["rate"], decks, usage);
     let mut buckets = Vec::new();
     let billed = if usage.is_time {
         let seconds: u32 = usage.quantity.parse().unwrap();
@@ -157,7 +157,7 @@ fn spread_time(
             minute = Some((at.div_euclid(60), found));
         }
         let (_, (key, rate, draws)) = minute.as_ref().unwrap();
-        // A pool with messages can leave half a second.
+        // A pool with another meter can leave half a second.
         let taken = if *draws {
             take(account, &mut usable, &one)
         } else {
@@ -328,7 +328,7 @@ fn bucket_cost(
     match model.as_str() {
         "per_unit" => Some(units.times(&decimal(&fields["price"])).over(&per)),
         "deck" => {
-            let entry = deck_entry(&bucket.rate, decks, &usage.to).unwrap();
+            let entry = deck_entry(&bucket.rate, decks, usage).unwrap();
             Some(units.times(&decimal(&entry["price"])).over(&per))
         }
         "by_duration" => Some(by_duration(bucket, fields["steps"].as_array().unwrap()).over(&per)),
@@ -430,11 +430,19 @@ fn volume(tiers: &[Value], per: &Ratio, quantity: &Ratio) -> Ratio {
         .plus(&tier.get("flatFee").map_or(Ratio::whole(0), decimal))
 }
 
-fn deck_entry<'a>(rate: &Value, decks: &'a Value, to: &str) -> Option<&'a Value> {
+fn deck_entry<'a>(rate: &Value, decks: &'a Value, usage: &NaiveUsage) -> Option<&'a Value> {
     let entries = decks[rate.get("deck")?["deck"].as_str()?].as_array()?;
-    let matching = entries
-        .iter()
-        .filter(|entry| to[1..].starts_with(entry["prefix"].as_str().unwrap()));
+    let digits = &usage.to[1..];
+    let instant = |field: &Value| field.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let matching = entries.iter().filter(|entry| {
+        let begun = entry
+            .get("startsAt")
+            .is_none_or(|start| usage.at >= instant(start));
+        let over = entry
+            .get("endsAt")
+            .is_some_and(|end| usage.at >= instant(end));
+        digits.starts_with(entry["prefix"].as_str().unwrap()) && begun && !over
+    });
     matching.max_by_key(|entry| entry["prefix"].as_str().unwrap().len())
 }
 

@@ -72,7 +72,7 @@ impl Random {
         self.pick(&PRICES)
     }
 
-    /// A plan with prices for calls (two directions) and messages, in any combination of models and modifiers.
+    /// A plan with prices for calls (two directions) and a meter of the organization's own, in any combination of models and modifiers.
     pub(crate) fn plan(&mut self) -> Value {
         let mut prices = vec![self.usage_price("calls", "CALL_DURATION_SECONDS", true)];
         if self.chance(3) {
@@ -80,7 +80,7 @@ impl Random {
             outgoing["direction"] = json!("outgoing");
             prices.push(outgoing);
         }
-        prices.push(self.usage_price("sms", "SMS_SENT", false));
+        prices.push(self.usage_price("own", "OWN_UNITS", false));
         let allowances = self.allowances();
         json!({"currency": "USD", "calendar": self.calendar(), "prices": prices, "allowances": allowances})
     }
@@ -97,6 +97,14 @@ impl Random {
             }
             entries.push(entry);
         }
+        // A destination whose price changes at an instant around which calls are made.
+        let change = "2026-06-15T13:05:00Z";
+        entries.push(json!({"prefix": "1213", "price": self.price(), "endsAt": change}));
+        entries.push(json!({"prefix": "1213", "price": self.price(), "startsAt": change}));
+        // And one that has a price of its own for a while only.
+        entries.push(
+            json!({"prefix": "4420", "price": self.price(), "startsAt": "2026-03-29T01:00:00Z", "endsAt": change}),
+        );
         json!({"world": entries})
     }
 
@@ -220,7 +228,7 @@ impl Random {
                 .push(json!({"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 100}));
         }
         if self.chance(3) {
-            allowances.push(json!({"key": "pool", "meters": ["SMS_SENT", "CALL_DURATION_SECONDS"], "quantity": 100, "rollover": {"cycles": 1}}));
+            allowances.push(json!({"key": "pool", "meters": ["OWN_UNITS", "CALL_DURATION_SECONDS"], "quantity": 100, "rollover": {"cycles": 1}}));
         }
         allowances
     }
@@ -257,7 +265,7 @@ impl Random {
             meter: if is_time {
                 "CALL_DURATION_SECONDS"
             } else {
-                "SMS_SENT"
+                "OWN_UNITS"
             },
             quantity,
             at,

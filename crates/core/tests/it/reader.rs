@@ -1,5 +1,6 @@
 //! A reader of traces that knows only their JSON: what it adds up must be the amount that was charged.
 
+use num_bigint::BigInt;
 use serde_json::Value;
 
 use crate::ratio::Ratio;
@@ -11,6 +12,60 @@ pub(crate) fn recompute(trace: &Value, cost: Option<&str>) -> Ratio {
     items
         .iter()
         .fold(Ratio::whole(0), |sum, item| sum.plus(&amount(item, cost)))
+}
+
+/// Exact and printed amount of an invoice line, from its trace alone; the printed one in minor units.
+pub(crate) fn recompute_line(trace: &Value) -> (Ratio, BigInt) {
+    assert_eq!(trace["v"], 1, "version");
+    let items = trace["items"].as_array().unwrap();
+    let exact = items
+        .iter()
+        .fold(Ratio::whole(0), |sum, item| sum.plus(&line_amount(item)));
+    let scale = match trace["amount"]["currency"].as_str().unwrap() {
+        "USD" | "EUR" => 100,
+        "JPY" => 1,
+        "KWD" => 1000,
+        other => panic!("the reader does not know {other}"),
+    };
+    let is_negative = exact < Ratio::whole(0);
+    let size = if is_negative {
+        Ratio::whole(0).minus(&exact)
+    } else {
+        exact.clone()
+    };
+    let twice = size.times(&Ratio::whole(2 * scale));
+    // Half up is the ceiling of 2x − 1 over 2, for what is not negative: floor(x + ½).
+    let half_up = |twice: &Ratio| {
+        let up = twice.plus(&Ratio::whole(1)).over(&Ratio::whole(2));
+        let ceiling = up.ceil();
+        if Ratio::from(ceiling.clone()) == up {
+            ceiling
+        } else {
+            ceiling - 1
+        }
+    };
+    let mut minor = half_up(&twice);
+    let is_half = Ratio::from(&minor * 2).minus(&twice) == Ratio::whole(1);
+    if is_half && trace["rounding"] == "half_even" && &minor % 2 != BigInt::ZERO {
+        minor -= 1;
+    }
+    (exact, if is_negative { -minor } else { minor })
+}
+
+fn line_amount(item: &Value) -> Ratio {
+    let (kind, fields) = item.as_object().unwrap().iter().next().unwrap();
+    let times = || Ratio::whole(fields["times"].as_i64().unwrap());
+    let price = || Ratio::decimal(fields["price"].as_str().unwrap());
+    let part = |index: usize| Ratio::decimal(fields["amount"][index].as_str().unwrap());
+    let zero = Ratio::whole(0);
+    match kind.as_str() {
+        "units" | "units_before" => amount(item, None),
+        "fixed" => times().times(&price()),
+        "fixed_before" => zero.minus(&times().times(&price())),
+        "cost" => part(0).over(&part(1)),
+        "charged_before" => zero.minus(&part(0).over(&part(1))),
+        other => panic!("unknown item `{other}`"),
+    }
 }
 
 fn amount(item: &Value, cost: Option<&str>) -> Ratio {
