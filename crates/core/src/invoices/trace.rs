@@ -222,87 +222,50 @@ impl LineItem {
 
     /// Takes in another item of the same price; `false` if it is of another.
     fn absorb(&mut self, other: &Self) -> Result<bool, Overflow> {
-        let more = |times: &mut u32, others: u32| {
-            *times = times.checked_add(others).ok_or(Overflow)?;
-            Ok::<bool, Overflow>(true)
-        };
+        if self.price_alone() != other.price_alone() {
+            return Ok(false);
+        }
         match (self, other) {
             (
-                Self::Units {
-                    quantity,
-                    price,
-                    per,
-                    tier,
-                },
-                Self::Units {
-                    quantity: others,
-                    price: p,
-                    per: q,
-                    tier: t,
-                },
-            ) if (&*price, &*per, &*tier) == (p, q, t) => {
-                *quantity = quantity.checked_add(*others)?;
-                Ok(true)
-            }
+                Self::Units { quantity, .. } | Self::UnitsBefore { quantity, .. },
+                Self::Units { quantity: q, .. } | Self::UnitsBefore { quantity: q, .. },
+            ) => *quantity = quantity.checked_add(*q)?,
             (
-                Self::UnitsBefore {
-                    quantity,
-                    price,
-                    per,
-                    tier,
-                },
-                Self::UnitsBefore {
-                    quantity: others,
-                    price: p,
-                    per: q,
-                    tier: t,
-                },
-            ) if (&*price, &*per, &*tier) == (p, q, t) => {
-                *quantity = quantity.checked_add(*others)?;
-                Ok(true)
-            }
+                Self::Fixed { times, .. } | Self::FixedBefore { times, .. },
+                Self::Fixed { times: t, .. } | Self::FixedBefore { times: t, .. },
+            ) => *times = times.checked_add(*t).ok_or(Overflow)?,
             (
-                Self::Fixed { times, fee, price },
-                Self::Fixed {
-                    times: others,
-                    fee: f,
-                    price: p,
-                },
-            ) if (&*fee, &*price) == (f, p) => more(times, *others),
-            (
-                Self::FixedBefore { times, price },
-                Self::FixedBefore {
-                    times: others,
-                    price: p,
-                },
-            ) if *price == *p => more(times, *others),
-            (
-                Self::Cost { times, amount },
+                Self::Cost { times, amount } | Self::ChargedBefore { times, amount },
                 Self::Cost {
-                    times: others,
+                    times: t,
                     amount: a,
-                },
-            )
-            | (
-                Self::ChargedBefore { times, amount },
-                Self::ChargedBefore {
-                    times: others,
+                }
+                | Self::ChargedBefore {
+                    times: t,
                     amount: a,
                 },
             ) => {
+                *times = times.checked_add(*t).ok_or(Overflow)?;
                 *amount = amount.checked_add(*a)?;
-                more(times, *others)
             }
-            (
-                Self::Units { .. }
-                | Self::UnitsBefore { .. }
-                | Self::Fixed { .. }
-                | Self::FixedBefore { .. }
-                | Self::Cost { .. }
-                | Self::ChargedBefore { .. },
-                _,
-            ) => Ok(false),
+            _ => return Ok(false),
         }
+        Ok(true)
+    }
+
+    /// The item without how much or how often: what two items must share to be one.
+    fn price_alone(&self) -> Self {
+        let mut alone = self.clone();
+        match &mut alone {
+            Self::Units { quantity, .. } | Self::UnitsBefore { quantity, .. } => {
+                *quantity = Quantity::ZERO;
+            }
+            Self::Fixed { times, .. } | Self::FixedBefore { times, .. } => *times = 0,
+            Self::Cost { times, amount } | Self::ChargedBefore { times, amount } => {
+                (*times, *amount) = (0, Fraction::ZERO);
+            }
+        }
+        alone
     }
 
     fn text(&self, currency: Currency, unit: &str) -> String {

@@ -257,7 +257,7 @@ fn note(plan: &Value, decks: &Value, event: &Usage, rated: &Rated, seen: &mut Se
             Some(NotChargedReason::WithinFreeSeconds) => met("within free seconds"),
             Some(NotChargedReason::NoPrice) | None => {}
         }
-        let Some(key) = part.price_key.as_ref().map(|key| key.as_str()) else {
+        let Some(key) = part.price_key.as_ref().map(Key::as_str) else {
             continue;
         };
         let (price, rate) = rate_of(plan, key);

@@ -9,6 +9,7 @@ mod doctor;
 mod logging;
 mod migrate;
 mod output;
+mod rate;
 mod sandbox;
 mod secret_key;
 mod serve;
@@ -48,6 +49,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
+    Rate(rate::Rate),
     Config(config::Config),
     Doctor(doctor::Doctor),
     #[command(subcommand)]
@@ -103,6 +105,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox) => sandbox.run(given).await?,
         Command::Serve(serve) => serve.run(given).await?,
         Command::Migrate(migrate) => migrate.run(given).await?,
+        Command::Rate(rate) => return rate.run(),
         Command::Config(config) => config.run(&given)?,
         Command::Doctor(doctor) => return doctor.run(given).await,
         Command::User(user) => user.run(given).await?,

@@ -9,6 +9,11 @@ pub(super) fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
+/// Prints a text that more will follow on the same line.
+pub(super) fn part(text: impl AsRef<str>) {
+    let _ = write!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
 /// Prints data as JSON.
 pub(super) fn json(data: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(data)?);

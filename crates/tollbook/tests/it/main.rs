@@ -14,6 +14,7 @@ mod indexes;
 mod isolation;
 mod live;
 mod numbers;
+mod rate;
 mod requests;
 mod routes;
 mod support;

@@ -1,0 +1,133 @@
+//! CSV files with a header, read row by row; what is wrong is named by file, line and column.
+
+use std::fmt::Display;
+use std::io::{BufReader, Read};
+use std::str::FromStr;
+
+use anyhow::{Error, Result, anyhow};
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+/// The columns that a file may have.
+pub(super) struct Columns {
+    pub(super) required: &'static [&'static str],
+    pub(super) optional: &'static [&'static str],
+}
+
+/// A CSV file that is read row by row.
+pub(super) struct Sheet {
+    name: String,
+    reader: csv::Reader<Box<dyn Read>>,
+    /// Column names in the order of the file.
+    header: Vec<&'static str>,
+}
+
+/// A row of it.
+pub(super) struct Row<'a> {
+    sheet: &'a str,
+    header: &'a [&'static str],
+    line: u64,
+    record: StringRecord,
+}
+
+impl Sheet {
+    pub(super) fn new(name: String, input: impl Read + 'static, columns: &Columns) -> Result<Self> {
+        let input: Box<dyn Read> = Box::new(BufReader::new(input));
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
+        let found = reader
+            .headers()
+            .map_err(|error| unreadable(&name, &error))?;
+        let known = || columns.required.iter().chain(columns.optional);
+        let mut header: Vec<&'static str> = Vec::new();
+        for (title, number) in found.iter().zip(1..) {
+            // Spreadsheets put a mark in front of the first title.
+            let title = title.trim_start_matches('\u{feff}');
+            let wrong = |what: &str| anyhow!("{name}: line 1, column {number}: {what} `{title}`");
+            let column = known().find(|it| **it == title).ok_or_else(|| {
+                let names: Vec<_> = known().copied().collect();
+                let unknown = wrong("unknown column");
+                anyhow!("{unknown}; the columns are {}", names.join(", "))
+            })?;
+            if header.contains(column) {
+                return Err(wrong("a second column"));
+            }
+            header.push(column);
+        }
+        if let Some(missing) = columns.required.iter().find(|it| !header.contains(it)) {
+            return Err(anyhow!("{name}: line 1: there is no column `{missing}`"));
+        }
+        Ok(Self {
+            name,
+            reader,
+            header,
+        })
+    }
+
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>> {
+        let mut record = StringRecord::new();
+        let more = self.reader.read_record(&mut record);
+        if !more.map_err(|error| unreadable(&self.name, &error))? {
+            return Ok(None);
+        }
+        Ok(Some(Row {
+            sheet: &self.name,
+            header: &self.header,
+            line: record.position().map_or(0, csv::Position::line),
+            record,
+        }))
+    }
+}
+
+fn unreadable(name: &str, error: &csv::Error) -> Error {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            pos,
+            expected_len,
+            len,
+        } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            anyhow!("{name}: line {line}: {len} columns, where the first line has {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { pos, err } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let column = err.field().saturating_add(1);
+            anyhow!("{name}: line {line}, column {column}: not UTF-8")
+        }
+        _ => anyhow!("{name}: {error}"),
+    }
+}
+
+impl Row<'_> {
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The text of a column; `None` if it is empty or the file does not have it.
+    pub(super) fn text(&self, column: &str) -> Option<&str> {
+        let index = self.header.iter().position(|it| *it == column)?;
+        self.record.get(index).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn required(&self, column: &str) -> Result<&str> {
+        self.text(column).ok_or_else(|| self.missing(column))
+    }
+
+    pub(super) fn parse<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>> {
+        let parsed = self.text(column).map(str::parse).transpose();
+        parsed.map_err(|error: T::Err| self.wrong(column, &error.to_string()))
+    }
+
+    pub(super) fn missing(&self, column: &str) -> Error {
+        self.wrong(column, "is missing")
+    }
+
+    pub(super) fn wrong(&self, column: &str, message: &str) -> Error {
+        let (file, line) = (self.sheet, self.line);
+        match self.header.iter().position(|it| *it == column) {
+            Some(index) => {
+                let number = index.saturating_add(1);
+                anyhow!("{file}: line {line}, column {number} (`{column}`): {message}")
+            }
+            None => anyhow!("{file}: line {line}: `{column}` {message}, and is no column either"),
+        }
+    }
+}
