@@ -72,6 +72,41 @@ $$;
 create or replace trigger guard before insert or update or delete on invoice_lines for each row execute function guard_invoice_part();
 create or replace trigger guard before insert or update or delete on invoice_taxes for each row execute function guard_invoice_part();
 
+-- Whose sale a row belongs to follows from its parent. Row-level security looks at what is written here.
+create or replace function keep_payer() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    case tg_argv[0]
+        when 'subscription' then
+            select p.payer into new.payer from subscriptions p where p.organization_id = new.organization_id and p.id = new.subscription_id;
+        when 'account' then
+            select p.payer into new.payer from accounts p where p.organization_id = new.organization_id and p.id = new.account_id;
+        when 'wallet' then
+            select p.payer into new.payer from wallets p where p.organization_id = new.organization_id and p.id = new.wallet_id;
+        when 'invoice' then
+            select p.payer into new.payer from invoices p where p.organization_id = new.organization_id and p.id = new.invoice_id;
+        when 'payment' then
+            select p.payer into new.payer from payments p where p.organization_id = new.organization_id and p.id = new.payment_id;
+        when 'entry' then
+            select p.payer into new.payer from ledger_entries p where p.organization_id = new.organization_id and p.id = new.entry_id;
+    end case;
+    if new.payer is null then
+        raise exception 'unknown %', tg_argv[0] using errcode = 'foreign_key_violation', constraint = format('%s_%s_id_fkey', tg_table_name, tg_argv[0]);
+    end if;
+    return new;
+end
+$$;
+do $$
+declare
+    child record;
+begin
+    for child in select * from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
+        ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
+        ('payment_allocations', 'payment'), ('transfers', 'entry')) as c (name, parent) loop
+        execute format('create or replace trigger keep_payer before insert on public.%I for each row execute function keep_payer(%L)', child.name, child.parent);
+    end loop;
+end
+$$;
+
 -- Credit never exceeds the invoice: the sum is kept on the invoice, where a check refuses it.
 create or replace function guard_credit_note() returns trigger language plpgsql security definer set search_path = public as $$
 begin

@@ -101,12 +101,12 @@ begin
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id() and user_id = acting_user_id())', table_name);
     end loop;
-    foreach table_name in array array['customers', 'contacts', 'customer_numbers', 'customer_notes',
-        'subscription_segments', 'billing_periods', 'allowance_grants', 'tier_totals', 'pay_per_call_terms'] loop
+    foreach table_name in array array['customers', 'contacts', 'customer_numbers', 'customer_notes', 'pay_per_call_terms'] loop
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id())', table_name);
     end loop;
-    foreach table_name in array array['accounts', 'subscriptions', 'invoices'] loop
+    foreach table_name in array array['accounts', 'subscriptions', 'subscription_segments', 'billing_periods', 'allowance_grants', 'tier_totals',
+        'invoices'] loop
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id() and payer = ''customer'')', table_name);
     end loop;

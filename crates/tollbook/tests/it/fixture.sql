@@ -103,17 +103,21 @@ insert into subscription_segments (organization_id, id, subscription_id, seller_
 insert into billing_periods (organization_id, id, subscription_id, starts_at, ends_at) values
     (pg_temp.id(1), pg_temp.id(106), pg_temp.id(101), pg_temp.at(0), pg_temp.at(31)), (pg_temp.id(1), pg_temp.id(107), pg_temp.id(103), pg_temp.at(0), pg_temp.at(31));
 insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at) values
-    (pg_temp.id(1), pg_temp.id(108), pg_temp.id(41), pg_temp.id(101), 'hours', 3600, pg_temp.at(0), pg_temp.at(31));
-insert into tier_totals (organization_id, account_id, price_key, period_start) values (pg_temp.id(1), pg_temp.id(41), 'calls', pg_temp.at(0));
-insert into wallets (organization_id, id, account_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), 'USD');
+    (pg_temp.id(1), pg_temp.id(108), pg_temp.id(41), pg_temp.id(101), 'hours', 3600, pg_temp.at(0), pg_temp.at(31)),
+    (pg_temp.id(1), pg_temp.id(117), pg_temp.id(43), pg_temp.id(103), 'hours', 3600, pg_temp.at(0), pg_temp.at(31));
+insert into tier_totals (organization_id, account_id, price_key, period_start) values (pg_temp.id(1), pg_temp.id(41), 'calls', pg_temp.at(0)),
+    (pg_temp.id(1), pg_temp.id(43), 'calls', pg_temp.at(0));
+insert into wallets (organization_id, id, account_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), 'USD'),
+    (pg_temp.id(1), pg_temp.id(115), pg_temp.id(43), 'USD');
 insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) values (pg_temp.id(1), pg_temp.id(110), pg_temp.id(109), 'top_up', 5, pg_temp.at(0));
 
--- Documents: 111 of customer 51, 112 of customer 52, 113 of the organization, and 114, a draft of customer 51.
+-- Documents: 111 of customer 51, 112 of customer 52, 113 of the organization, and drafts: 114 of customer 51, 116 of the organization.
 insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, total_minor, subtotal_minor) values
     (pg_temp.id(1), pg_temp.id(111), 'customer', pg_temp.id(51), 'period', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 100, 100),
     (pg_temp.id(1), pg_temp.id(112), 'customer', pg_temp.id(52), 'period', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 100, 100),
     (pg_temp.id(1), pg_temp.id(113), 'organization', null, 'period', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 100, 100),
-    (pg_temp.id(1), pg_temp.id(114), 'customer', pg_temp.id(51), 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 0, 0);
+    (pg_temp.id(1), pg_temp.id(114), 'customer', pg_temp.id(51), 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 0, 0),
+    (pg_temp.id(1), pg_temp.id(116), 'organization', null, 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 0, 0);
 insert into charges (organization_id, id, payer, customer_id, account_id, usage_event_id, kind, seller_id, price_key, quantity, amount_numerator, amount_denominator, amount,
         currency, invoice_id, line_group, occurred_at, trace_version, trace) values
     (pg_temp.id(1), pg_temp.id(121), 'customer', pg_temp.id(51), pg_temp.id(41), pg_temp.id(81), 'usage', pg_temp.id(1), 'calls', 1, 1, 1, 1, 'USD', pg_temp.id(111), 'calls', pg_temp.at(1), 1, '{}'),
