@@ -8,7 +8,7 @@ use super::state::State;
 use super::terms::{PriceTerms, Terms};
 use super::usage::Usage;
 use crate::money::{Fraction, Overflow, Quantity};
-use crate::plans::{Allowance, Rate};
+use crate::plans::{Allowance, GrantCycle, Rate};
 
 /// Whether the order in which usages are rated can change what they cost together.
 ///
@@ -45,7 +45,10 @@ fn allowance_depends_on_order(terms: &Terms, allowance: &Allowance) -> bool {
     let Some(first) = rates.next() else {
         return false;
     };
-    rates.any(|rate| rate.rate != first.rate || counts_over_period(&rate.rate))
+    // A year's allowance over the tiers of its months: it matters in which month what is beyond it falls.
+    let outlives_tiers = allowance.every == GrantCycle::Year && counts_over_period(&first.rate);
+    outlives_tiers
+        || rates.any(|rate| rate.rate != first.rate || counts_over_period(&rate.rate))
         || !is_proportional(&first.rate)
         || sharing.clone().any(|price| {
             price.connection_fee.is_some()
@@ -206,5 +209,10 @@ mod tests {
         assert!(matters(&format!("[{PER_MINUTE}]"), rollover));
         let two = r#"[{"key":"x","meters":["A"],"quantity":5},{"key":"y","meters":["A"],"quantity":5,"every":"year"}]"#;
         assert!(matters(&format!("[{PER_MINUTE}]"), two));
+        let year = r#"[{"key":"x","meters":["A"],"quantity":5,"every":"year"}]"#;
+        assert!(!matters(&format!("[{PER_MINUTE}]"), year));
+        let tiers = r#"[{"key":"a","meter":"A","rate":{"graduated":{"tiers":[{"upTo":5,"price":1},{"price":2}]}}}]"#;
+        assert!(!matters(tiers, ALLOWANCE));
+        assert!(matters(tiers, year));
     }
 }

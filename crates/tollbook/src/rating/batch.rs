@@ -182,10 +182,8 @@ fn rate_one<'a>(
 
 /// Whether a rating says exactly what is in force.
 fn same(item: &Item, known: &[InForce], rated: &Rated) -> bool {
-    let version = item.terms.as_ref().map(|key| key.version);
     let same_part = |(before, now): (&InForce, &ChargePart)| {
-        before.version == version
-            && before.subscription == item.subscription
+        before.is_on_terms_of(item)
             && before.part == i32::from(now.part)
             && before.kind == now.kind.as_str()
             && before.price_key == now.price_key

@@ -25,7 +25,7 @@ pub(super) struct Book {
 /// The books of accounts.
 pub(super) type Books = HashMap<AccountId, Book>;
 
-/// Loads what usage from `since` on may draw on, and tier totals of periods that began at `counted_since` or later.
+/// Loads the grants that end after `since`, which are all that usage from then on may draw on, and tier totals of periods that began at `counted_since` or later.
 pub(super) async fn load(
     tx: &mut PgConnection,
     accounts: &[(OrganizationId, AccountId)],
@@ -42,7 +42,8 @@ pub(super) async fn load(
     Ok(books)
 }
 
-async fn grants(
+/// The grants of accounts that end after `since`.
+pub(super) async fn grants(
     tx: &mut PgConnection,
     accounts: &[(OrganizationId, AccountId)],
     since: Timestamp,

@@ -13,6 +13,7 @@ use tollbook_core::ids::{
 use tollbook_core::money::{Fraction, Quantity};
 use tollbook_core::plans::Key;
 use tollbook_core::rating::{GrantDraw, Rated, TierDelta};
+use tollbook_core::time::Period;
 use uuid::Uuid;
 
 use super::items::{Item, UsageKey};
@@ -36,14 +37,25 @@ pub(super) struct InForce {
     pub(super) line_group: String,
     /// Whether it was counted under a price with tiers or packages.
     pub(super) is_counted: bool,
-    /// Start of the period in which it was counted.
-    pub(super) period_start: Timestamp,
+    /// The period in which it was counted.
+    pub(super) period: Period,
 }
 
 impl InForce {
     /// Whether its price was given with it, by hand.
     pub(super) fn is_manual(&self) -> bool {
         self.kind == "manual"
+    }
+
+    /// Whether it drew on a grant or was counted under a price: then it shared something with others.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.is_counted || self.grant.is_some()
+    }
+
+    /// Whether it was charged on the terms that a usage is on now.
+    pub(super) fn is_on_terms_of(&self, item: &Item) -> bool {
+        self.subscription == item.subscription
+            && self.version == item.terms.as_ref().map(|terms| terms.version)
     }
 }
 
@@ -69,6 +81,7 @@ struct Row {
     line_group: String,
     is_counted: bool,
     period_start: jiff_sqlx::Timestamp,
+    period_end: jiff_sqlx::Timestamp,
 }
 
 /// The charges in force of these usages for these payers.
@@ -81,7 +94,8 @@ pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Kn
         r#"select c.organization_id, c.account_id, c.usage_event_id, c.id, c.revision, c.part, c.kind, c.price_key, c.grant_id,
              c.subscription_id, c.plan_version_id, c.quantity, c.amount_numerator, c.amount_denominator, c.invoice_id, c.line_group,
              jsonb_exists(c.trace, 'tier') as "is_counted!",
-             coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!"
+             coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!",
+             coalesce(p.ends_at, (date_trunc('month', c.occurred_at at time zone o.zone) + interval '1 month') at time zone o.zone) as "period_end!"
          from (select distinct * from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, usage_event_id, payer)) k
          join charges c on c.organization_id = k.organization_id and c.usage_event_id = k.usage_event_id and c.payer = k.payer
          join organizations o on o.id = c.organization_id
@@ -130,7 +144,8 @@ impl Row {
             invoice: self.invoice_id.map(InvoiceId::from),
             line_group: self.line_group,
             is_counted: self.is_counted,
-            period_start: self.period_start.to_jiff(),
+            period: Period::new(self.period_start.to_jiff(), self.period_end.to_jiff())
+                .map_err(|e| stored(&e))?,
         })
     }
 }
@@ -139,16 +154,18 @@ impl Row {
 pub(super) fn drawn(charges: &[InForce]) -> Vec<(Timestamp, Rated)> {
     let mut drawn: Vec<(Timestamp, Rated)> = Vec::new();
     for charge in charges {
-        let rated =
-            if let Some((_, rated)) = drawn.iter_mut().find(|(at, _)| *at == charge.period_start) {
-                rated
-            } else {
-                drawn.push((charge.period_start, Rated::default()));
-                match drawn.last_mut() {
-                    Some((_, rated)) => rated,
-                    None => continue,
-                }
-            };
+        let rated = if let Some((_, rated)) = drawn
+            .iter_mut()
+            .find(|(at, _)| *at == charge.period.start())
+        {
+            rated
+        } else {
+            drawn.push((charge.period.start(), Rated::default()));
+            match drawn.last_mut() {
+                Some((_, rated)) => rated,
+                None => continue,
+            }
+        };
         if let Some(grant_id) = charge.grant {
             rated.grant_draws.push(GrantDraw {
                 grant_id,
@@ -191,22 +208,21 @@ pub(super) async fn latest(
         .collect())
 }
 
-/// The usages of an account that were charged from `from` on, before `until` if that is given.
+/// The usages of an account that were charged and lie in a time, from its first instant to before its last.
 pub(super) async fn charged_between(
     tx: &mut PgConnection,
     organization: OrganizationId,
     account: AccountId,
-    from: Timestamp,
-    until: Option<Timestamp>,
+    (from, until): (Timestamp, Timestamp),
 ) -> Result<Vec<UsageKey>> {
     let usages = sqlx::query_scalar!(
         r#"select distinct c.usage_event_id as "id!" from charges c
-         where c.organization_id = $1 and c.account_id = $2 and c.occurred_at >= $3 and ($4::timestamptz is null or c.occurred_at < $4)
+         where c.organization_id = $1 and c.account_id = $2 and c.occurred_at >= $3 and c.occurred_at < $4
              and c.usage_event_id is not null"#,
         organization.uuid(),
         account.uuid(),
         from.to_sqlx(),
-        until.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
+        until.to_sqlx(),
     )
     .fetch_all(tx)
     .await?;

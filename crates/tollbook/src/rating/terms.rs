@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use tollbook_core::ids::PlanVersionId;
-use tollbook_core::plans::{Document, GrantCycle, Rate};
-use tollbook_core::rating::{Surroundings, Terms, order_matters};
+use tollbook_core::plans::Document;
+use tollbook_core::rating::{Surroundings, Terms, leaves_traces, order_matters};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
@@ -27,12 +27,10 @@ pub(crate) struct TermsKey {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) terms: Terms,
-    /// Usages share an allowance or a tier total: when one changes, those after it may cost something else.
+    /// Usages share an allowance or a tier total: when one changes, others may cost something else.
     pub(super) is_shared: bool,
     /// The order in which usages are rated changes what they cost.
     pub(super) is_ordered: bool,
-    /// An allowance outlives its billing period, so a change may reach into the periods after it.
-    pub(super) is_carried: bool,
 }
 
 /// Terms by key. A version that cannot be prepared says why: its usage stays in the queue and that of others goes on.
@@ -115,31 +113,9 @@ fn prepare(key: &TermsKey, document: &str) -> Result<Prepared, String> {
         ..Surroundings::default()
     };
     let terms = Terms::new(&document, &surroundings).map_err(|e| wrong(&e))?;
-    let is_carried = document
-        .allowances
-        .iter()
-        .any(|it| it.rollover.is_some() || it.every == GrantCycle::Year);
     Ok(Prepared {
-        is_shared: !document.allowances.is_empty() || counts(&document),
+        is_shared: leaves_traces(&terms),
         is_ordered: order_matters(&terms),
-        is_carried,
         terms,
-    })
-}
-
-/// Whether a price depends on how much a period has counted before.
-fn counts(document: &Document) -> bool {
-    document.prices.iter().any(|price| {
-        let bands = price.bands.iter().map(|band| &band.rate);
-        std::iter::once(&price.rate)
-            .chain(bands)
-            .any(|rate| match rate {
-                Rate::Graduated { .. } | Rate::Volume { .. } | Rate::Package { .. } => true,
-                Rate::PerUnit { .. }
-                | Rate::ByDuration { .. }
-                | Rate::Flat { .. }
-                | Rate::CostPlus { .. }
-                | Rate::Deck { .. } => false,
-            })
     })
 }

@@ -123,16 +123,16 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
     let keys: Vec<UsageKey> = queued.iter().map(|q| q.key).collect();
     let mut batch = items(tx, &keys).await?;
     let mut known = in_force(tx, &batch).await?;
-    let terms = app.terms.get(tx, &terms_keys(&batch)).await?;
-    let behind = tail::extend(tx, &batch, &terms, &known).await?;
-    tail::load(tx, &behind, &mut batch, &mut known).await?;
-    let terms = if behind.is_empty() {
-        terms
-    } else {
-        app.terms.get(tx, &terms_keys(&batch)).await?
-    };
+    let mut terms = app.terms.get(tx, &terms_keys(&batch)).await?;
     let (since, counted_since) = reach(&batch, &known);
     let mut books = books::load(tx, &accounts, since, counted_since).await?;
+    let others = tail::extend(tx, &batch, &terms, &known, &books, since).await?;
+    if !others.is_empty() {
+        tail::load(tx, &others, &mut batch, &mut known).await?;
+        terms = app.terms.get(tx, &terms_keys(&batch)).await?;
+        let (since, counted_since) = reach(&batch, &known);
+        books = books::load(tx, &accounts, since, counted_since).await?;
+    }
     let before = books.clone();
     let Outcome {
         changes,
@@ -171,22 +171,14 @@ fn terms_keys(batch: &[Item]) -> Vec<TermsKey> {
     batch.iter().filter_map(|item| item.terms.clone()).collect()
 }
 
-/// How far back the books of a batch have to be read: usage, and the periods that it counts or counted in.
+/// How far back the books of a batch have to be read: grants that end later, and tier totals from when on.
 fn reach(batch: &[Item], known: &Known) -> (Timestamp, Timestamp) {
-    let since = batch
-        .iter()
-        .map(|item| item.occurred_at)
-        .min()
-        .unwrap_or(Timestamp::MAX);
-    let now = batch
-        .iter()
-        .filter_map(|item| Some(item.period?.start()))
-        .min();
-    let before = known.values().flatten().map(|charge| charge.period_start);
+    let used = batch.iter().map(|item| item.occurred_at);
+    let now = batch.iter().filter_map(|item| Some(item.period?.start()));
+    let before = known.values().flatten().map(|charge| charge.period.start());
+    let since = used.chain(now).chain(before).min();
+    let since = since.unwrap_or(Timestamp::MAX);
     // Within a second, since a stored time has microseconds.
-    let counted = before.chain(now).min().unwrap_or(since);
-    let counted = counted
-        .checked_sub(SignedDuration::from_secs(1))
-        .unwrap_or(Timestamp::MIN);
-    (since, counted)
+    let counted = since.checked_sub(SignedDuration::from_secs(1));
+    (since, counted.unwrap_or(Timestamp::MIN))
 }
