@@ -34,6 +34,8 @@ pub enum Access {
     Portal,
     /// An API key with the scope that the handler names, or an admin of the organization, or the platform.
     Service,
+    /// An admin of an organization, who sells to its customers, or the platform, which sells to organizations.
+    Seller,
     /// A platform admin, or the platform's own service.
     Platform,
 }
@@ -169,7 +171,7 @@ impl Caller {
         }
     }
 
-    fn platform(&self) -> Result<Actor> {
+    pub(super) fn platform(&self) -> Result<Actor> {
         match &self.principal {
             Principal::Service => Ok(Actor::system()),
             Principal::User(user) if user.is_platform_admin => Ok(Actor::Platform {
@@ -237,16 +239,18 @@ impl Caller {
         }
     }
 
-    fn admin(&self) -> Result<(Actor, OrganizationId)> {
+    pub(super) fn admin(&self) -> Result<(Actor, OrganizationId)> {
         let (actor, organization) = self.member()?;
         if actor.administers(organization) {
             Ok((actor, organization))
         } else {
-            Err(Error::forbidden(
-                "only an admin of the organization may do this",
-            ))
+            Err(not_admin())
         }
     }
+}
+
+pub(super) fn not_admin() -> Error {
+    Error::forbidden("only an admin of the organization may do this")
 }
 
 impl Membership {
@@ -309,7 +313,7 @@ impl KeyHolder {
 }
 
 /// 422 with the choices.
-fn which_organization(choices: &[Organization]) -> Error {
+pub(super) fn which_organization(choices: &[Organization]) -> Error {
     let message = if choices.is_empty() {
         "is needed, but you belong to no organization".to_owned()
     } else {
@@ -391,7 +395,7 @@ impl<S> Service<S> {
     }
 }
 
-fn caller(parts: &Parts) -> Result<&Caller> {
+pub(super) fn caller(parts: &Parts) -> Result<&Caller> {
     // A route without the middleware is a mistake of ours, and answers nobody.
     parts
         .extensions
@@ -447,9 +451,7 @@ impl<S: NamedScope, T: Send + Sync> FromRequestParts<T> for Service<S> {
         if caller.platform().is_err() {
             let (actor, organization) = caller.within()?;
             if !actor.administers(organization) {
-                return Err(Error::forbidden(
-                    "only an admin of the organization may do this",
-                ));
+                return Err(not_admin());
             }
         }
         Ok(Self {

@@ -22,6 +22,10 @@ use crate::error::{Error, FieldError, Result};
 #[derive(Debug)]
 pub(crate) struct Input<T>(pub(crate) T);
 
+/// A JSON body as it was sent, for what reads its names by itself.
+#[derive(Debug)]
+pub(crate) struct RawInput(pub(crate) Bytes);
+
 /// The body of a page's form.
 #[derive(Debug)]
 pub(crate) struct Form<T>(pub(crate) T);
@@ -41,6 +45,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         use axum::response::IntoResponse as _;
         let body = body(request, state, "json").await?;
         parse_json(&body).map(Self).map_err(Error::into_response)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawInput {
+    type Rejection = axum::response::Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        body(request, state, "json").await.map(Self)
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod list;
 mod names;
 pub(crate) mod problem;
 mod router;
+pub(crate) mod seller;
 pub(crate) mod sse;
 pub(crate) mod view;
 

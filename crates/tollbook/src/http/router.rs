@@ -14,7 +14,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 
 use super::assets;
 use super::caller::Access::{
-    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Service, SignedIn, Webhook,
+    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn, Webhook,
 };
 use super::limits::{self, Limits};
 use super::{csrf, enter, health, idempotency};
@@ -50,6 +50,7 @@ pub fn routes() -> Vec<Route> {
         search_routes(),
         live_routes(),
         invoice_routes(),
+        selling_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -162,9 +163,27 @@ fn invoice_routes() -> Vec<Route> {
     ]
 }
 
-fn metering_routes() -> Vec<Route> {
-    use crate::metering::api;
+fn selling_routes() -> Vec<Route> {
+    use crate::{invoices, plans, rating, subscriptions};
+    let (plan_path, contract_path) = ("/api/admin/billing-plans", "/api/admin/org-subscriptions");
     vec![
+        get(plan_path, Seller, plans::api::list),
+        post(plan_path, Seller, plans::api::create),
+        get(contract_path, Seller, subscriptions::api::list),
+        post(contract_path, Seller, subscriptions::api::create),
+        get("/api/admin/usage-charges", Seller, rating::api::list),
+        post("/api/admin/usage-charges", Seller, rating::api::create),
+        get("/api/admin/invoices", Seller, invoices::api::list),
+        post("/api/admin/invoices", Seller, invoices::api::create),
+        get("/api/admin/invoices/{id}", Seller, invoices::api::get),
+    ]
+}
+
+fn metering_routes() -> Vec<Route> {
+    use crate::metering::{api, report};
+    vec![
+        get("/api/billing/usage", OrgAdmin, report::summary),
+        get("/api/billing/usage/{usageType}", OrgAdmin, report::events),
         post("/api/billing/usage", Service, api::report),
         post("/api/billing/usage/batch", Service, api::report_batch),
     ]

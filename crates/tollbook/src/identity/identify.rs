@@ -70,7 +70,8 @@ async fn recognize(
         | Access::OrgUser
         | Access::OrgAdmin
         | Access::Portal
-        | Access::Service => true,
+        | Access::Service
+        | Access::Seller => true,
         Access::Public | Access::Webhook | Access::SignedIn | Access::Platform => false,
     };
     let (chosen, choices) = if needs_organization {

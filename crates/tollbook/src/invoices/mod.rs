@@ -1,9 +1,12 @@
 //! Invoices: what a payer owes, and why. Drafts gather charges; a finalized document never changes.
 
+pub(crate) mod api;
+mod documents;
 mod drafts;
 mod due;
 mod finalize;
 mod lines;
+mod one_off;
 mod read;
 pub(crate) mod view;
 pub(crate) mod web;

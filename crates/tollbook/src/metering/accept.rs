@@ -140,6 +140,15 @@ pub(crate) async fn record(tx: &mut PgConnection, usages: &[NewUsage]) -> Result
     Ok(())
 }
 
+/// Stores one usage without a key; returns the event.
+pub(crate) async fn record_one(tx: &mut PgConnection, usage: &NewUsage) -> Result<UsageEventId> {
+    let accepted = store(tx, std::slice::from_ref(usage)).await?;
+    match accepted.first() {
+        Some(Accepted::Stored(id)) => Ok(*id),
+        _ => Err(Error::Internal("a usage event was not stored".into())),
+    }
+}
+
 /// Takes in usage of many clients in shared transactions.
 pub(crate) type UsageWriter = GroupCommit<NewUsage, Accepted>;
 

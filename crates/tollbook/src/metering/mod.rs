@@ -3,7 +3,8 @@
 mod accept;
 pub(crate) mod api;
 mod recorded;
+pub(crate) mod report;
 mod sql;
 
-pub(crate) use accept::{NewUsage, UsageWriter, record, writer};
+pub(crate) use accept::{NewUsage, UsageWriter, record, record_one, writer};
 pub(crate) use recorded::recorded_by_key;

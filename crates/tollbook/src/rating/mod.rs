@@ -3,8 +3,10 @@
 //! The rules are those of `tollbook_core::rating`. Here an account is locked, what the rules need is loaded for a whole
 //! batch, and what they say is stored in one transaction. Rating the same usage again changes nothing.
 
+pub(crate) mod api;
 mod batch;
 mod books;
+mod by_hand;
 mod estimate;
 mod in_force;
 mod items;
@@ -16,8 +18,9 @@ mod tail;
 mod terms;
 mod worker;
 
+pub(crate) use by_hand::{ByHand, charge_by_hand};
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price};
 pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
-pub(crate) use row::{ChargeRow, Charged, insert as insert_charges};
+pub(crate) use row::{ChargeRow, Charged, Manual, insert as insert_charges};
 pub(crate) use terms::TermsCache;
 pub(crate) use worker::{drain, start};

@@ -7,9 +7,9 @@ use sqlx::PgConnection;
 use tollbook_core::ids::{
     AccountId, ChargeId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId,
 };
-use tollbook_core::money::Fraction;
+use tollbook_core::money::{Currency, Fraction, Price, Quantity};
 use tollbook_core::payer::Payer;
-use tollbook_core::rating::{ChargePart, TRACE_VERSION};
+use tollbook_core::rating::{ChargePart, Item, PartKind, TRACE_VERSION, Trace};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -104,6 +104,58 @@ impl ChargeRow {
             trace,
         })
     }
+
+    /// The row of an item priced by hand: so many units at so much each.
+    pub(crate) fn manual(charged: &Charged, item: &Manual) -> Result<Self> {
+        let amount = item
+            .quantity
+            .to_fraction()
+            .checked_mul(item.price.to_fraction())
+            .and_then(|amount| amount.checked_div(item.per.to_fraction()))
+            .map_err(|e| Error::invalid("quantity", e.to_string()))?;
+        let units = Item::Units {
+            quantity: item.quantity,
+            price: item.price,
+            per: item.per,
+            tier: None,
+        };
+        let part = ChargePart {
+            part: 0,
+            kind: PartKind::Usage,
+            price_key: None,
+            band: None,
+            quantity: item.quantity,
+            unit_price: Some(item.price),
+            divisor: Some(item.per),
+            amount: Some(amount),
+            currency: item.currency,
+            grant_id: None,
+            trace: Trace {
+                items: vec![units],
+                ..Trace::new()
+            },
+        };
+        let mut row = Self::new(charged, &part)?;
+        "manual".clone_into(&mut row.kind);
+        row.line_group.clone_from(&item.line_group);
+        row.description = Some(item.description.clone());
+        Ok(row)
+    }
+}
+
+/// An item priced by hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Manual {
+    /// What the line says.
+    pub(crate) description: String,
+    /// In whatever the description counts, or in the meter's base unit.
+    pub(crate) quantity: Quantity,
+    /// Of `per` of them.
+    pub(crate) price: Price,
+    pub(crate) per: Quantity,
+    pub(crate) currency: Currency,
+    /// Items with the same group stand on one line.
+    pub(crate) line_group: String,
 }
 
 /// Writes charges. Their drafts are locked.

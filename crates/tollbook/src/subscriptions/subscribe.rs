@@ -8,13 +8,12 @@ use tollbook_core::ids::{
 };
 use tollbook_core::payer::Payer;
 use tollbook_core::subscriptions::Schedule;
-use tollbook_core::time::Zone;
 use uuid::Uuid;
 
 use super::periods::add_periods;
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
-use crate::rating;
+use crate::{organizations, rating};
 
 /// A subscription to start.
 #[derive(Debug, Clone)]
@@ -43,12 +42,7 @@ pub(crate) async fn subscribe(
         Payer::Customer(_) => organization,
     };
     let interval = published_interval(tx, seller, new.plan_version).await?;
-    let zone = sqlx::query_scalar!("select zone from organizations where id = $1", organization)
-        .fetch_one(&mut *tx)
-        .await?;
-    let zone: Zone = zone
-        .parse()
-        .map_err(|e| Error::Internal(format!("a stored zone: {e}")))?;
+    let zone = organizations::business(tx, new.organization).await?.zone;
     let day = new
         .billing_day
         .unwrap_or_else(|| zone.date(new.starts_at).day());
@@ -141,7 +135,7 @@ async fn published_interval(
 }
 
 /// The account of a payer; an organization gets one when the platform first sells to it.
-async fn account(
+pub(crate) async fn account(
     tx: &mut PgConnection,
     organization: OrganizationId,
     payer: Payer,

@@ -1,0 +1,310 @@
+//! What an organization has used: totals by type, and the events behind them.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+use jiff_sqlx::ToSqlx as _;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+use tollbook_core::ids::OrganizationId;
+use tollbook_core::metering::resolve;
+use tollbook_core::money::Quantity;
+use tollbook_core::time::{Period, Zone};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::http::caller::OrgAdmin;
+use crate::http::input::{Params, Path};
+use crate::http::list::{List, Paging};
+use crate::organizations;
+
+/// The time that a report is about, and what its totals are told apart by.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Filter {
+    /// An instant, or the first day in the organization's zone; the current month if absent.
+    from: Option<String>,
+    /// The first instant that is too late, or the last day.
+    to: Option<String>,
+    #[serde(default)]
+    group_by: GroupBy,
+}
+
+/// What totals are told apart by, beside the type.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum GroupBy {
+    #[default]
+    Type,
+    User,
+    Customer,
+    Resource,
+}
+
+/// What was used in a time.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Summary {
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    data: Vec<Total>,
+}
+
+/// The total of one type, perhaps of one user, customer or resource.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Total {
+    usage_type: String,
+    name: String,
+    /// What the quantity counts.
+    unit: String,
+    /// A decimal, corrections included.
+    quantity: String,
+    /// Events, without corrections.
+    events: i64,
+    user_id: Option<Uuid>,
+    customer_id: Option<Uuid>,
+    resource_type: Option<String>,
+    resource_id: Option<String>,
+}
+
+/// `GET /api/billing/usage`: totals by type.
+pub(crate) async fn summary(
+    State(app): State<App>,
+    admin: OrgAdmin,
+    Params(filter): Params<Filter>,
+) -> Result<Json<Summary>> {
+    let mut tx = app.db.begin(&admin.actor).await?;
+    let zone = organizations::business(&mut tx, admin.organization)
+        .await?
+        .zone;
+    let period = filter.period(&zone, app.clock.now())?;
+    let data = totals(&mut tx, admin.organization, period, filter.group_by).await?;
+    Ok(Json(Summary {
+        from: period.start(),
+        to: period.end(),
+        data,
+    }))
+}
+
+/// A usage event.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Event {
+    id: Uuid,
+    usage_type: String,
+    /// A decimal in the meter's base unit; of a correction the difference.
+    quantity: String,
+    #[schema(value_type = String, format = DateTime)]
+    occurred_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    received_at: Timestamp,
+    idempotency_key: String,
+    user_id: Option<Uuid>,
+    customer_id: Option<Uuid>,
+    call_id: Option<Uuid>,
+    resource_type: Option<String>,
+    resource_id: Option<String>,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// The event that this one corrects.
+    corrects_id: Option<Uuid>,
+}
+
+/// The place of an event in the list: the latest first.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Cursor {
+    occurred_at: Timestamp,
+    id: Uuid,
+}
+
+/// `GET /api/billing/usage/{usageType}`: the events of one type.
+pub(crate) async fn events(
+    State(app): State<App>,
+    admin: OrgAdmin,
+    paging: Paging,
+    Path(usage_type): Path<String>,
+    Params(filter): Params<Filter>,
+) -> Result<Json<List<Event>>> {
+    let (meter, _) =
+        resolve(&usage_type, Quantity::ZERO).map_err(|_| Error::NotFound("usage type"))?;
+    let mut tx = app.db.begin(&admin.actor).await?;
+    let zone = organizations::business(&mut tx, admin.organization)
+        .await?
+        .zone;
+    let period = filter.period(&zone, app.clock.now())?;
+    let after: Option<Cursor> = paging.key()?;
+    let rows = sqlx::query!(
+        "select id, meter, quantity, occurred_at, received_at, idempotency_key, user_id, customer_id, call_id, resource_type,
+             resource_id, metadata, corrects_id
+         from usage_events
+         where organization_id = $1 and meter = $2 and occurred_at >= $3 and occurred_at < $4
+             and ($5::timestamptz is null or (occurred_at, id) < ($5, $6))
+         order by occurred_at desc, id desc limit $7",
+        admin.organization.uuid(),
+        meter.as_str(),
+        period.start().to_sqlx(),
+        period.end().to_sqlx(),
+        after.map(|after| after.occurred_at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        after.map(|after| after.id),
+        paging.rows(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let events = rows.into_iter().map(|row| Event {
+        id: row.id,
+        usage_type: row.meter,
+        quantity: plain(row.quantity),
+        occurred_at: row.occurred_at.to_jiff(),
+        received_at: row.received_at.to_jiff(),
+        idempotency_key: row.idempotency_key,
+        user_id: row.user_id,
+        customer_id: row.customer_id,
+        call_id: row.call_id,
+        resource_type: row.resource_type,
+        resource_id: row.resource_id,
+        metadata: row.metadata,
+        corrects_id: row.corrects_id,
+    });
+    let events: Vec<Event> = events.collect();
+    Ok(Json(paging.page(events, |event| Cursor {
+        occurred_at: event.occurred_at,
+        id: event.id,
+    })?))
+}
+
+async fn totals(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    period: Period,
+    group_by: GroupBy,
+) -> Result<Vec<Total>> {
+    let group = match group_by {
+        GroupBy::Type => "type",
+        GroupBy::User => "user",
+        GroupBy::Customer => "customer",
+        GroupBy::Resource => "resource",
+    };
+    // Meter by meter, so that each goes by the index.
+    let rows = sqlx::query!(
+        r#"select m.code as "code!", m.name as "name!", m.base_unit as "base_unit!", t.quantity as "quantity!", t.events as "events!", t.user_id as "user_id?",
+             t.customer_id as "customer_id?", t.resource_type as "resource_type?", t.resource_id as "resource_id?"
+         from (
+             select distinct on (code) code, name, base_unit from meters
+             where organization_id is null or organization_id = $1 order by code, organization_id nulls last
+         ) m
+         cross join lateral (
+             select sum(u.quantity) as quantity, count(*) filter (where u.corrects_id is null) as events, g.*
+             from usage_events u
+             cross join lateral (
+                 select case $4 when 'user' then u.user_id end as user_id, case $4 when 'customer' then u.customer_id end as customer_id,
+                     case $4 when 'resource' then u.resource_type end as resource_type, case $4 when 'resource' then u.resource_id end as resource_id
+             ) g
+             where u.organization_id = $1 and u.meter = m.code and u.occurred_at >= $2 and u.occurred_at < $3
+             group by g.user_id, g.customer_id, g.resource_type, g.resource_id
+         ) t
+         order by m.code, t.quantity desc, t.user_id, t.customer_id, t.resource_type, t.resource_id"#,
+        organization.uuid(),
+        period.start().to_sqlx(),
+        period.end().to_sqlx(),
+        group,
+    )
+    .fetch_all(tx)
+    .await?;
+    let total = rows.into_iter().map(|row| Total {
+        usage_type: row.code,
+        name: row.name,
+        unit: row.base_unit,
+        quantity: plain(row.quantity),
+        events: row.events,
+        user_id: row.user_id,
+        customer_id: row.customer_id,
+        resource_type: row.resource_type,
+        resource_id: row.resource_id,
+    });
+    Ok(total.collect())
+}
+
+fn plain(decimal: Decimal) -> String {
+    decimal.normalize().to_string()
+}
+
+impl Filter {
+    fn period(&self, zone: &Zone, now: Timestamp) -> Result<Period> {
+        let month = zone
+            .month(now)
+            .map_err(|e| Error::Internal(format!("the month cannot be told: {e}")))?;
+        let from = match &self.from {
+            None => month.start(),
+            Some(text) => instant("from", text, zone, false)?,
+        };
+        let to = match &self.to {
+            None => month.end().max(from),
+            Some(text) => instant("to", text, zone, true)?,
+        };
+        Period::new(from, to).map_err(|_| Error::invalid("to", "must be after `from`"))
+    }
+}
+
+/// An instant, or the beginning or end of a day.
+fn instant(field: &str, text: &str, zone: &Zone, is_end: bool) -> Result<Timestamp> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let wrong = || {
+        Error::invalid(
+            field,
+            "must be a day such as `2026-01-31`, or an instant in UTC",
+        )
+    };
+    let date: Date = text.parse().map_err(|_| wrong())?;
+    let date = if is_end {
+        date.checked_add(1.day()).map_err(|_| wrong())?
+    } else {
+        date
+    };
+    zone.day_start(date).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(from: &str, to: &str) -> String {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let filter = Filter {
+            from: text(from),
+            to: text(to),
+            group_by: GroupBy::Type,
+        };
+        let zone = "America/New_York".parse().unwrap();
+        match filter.period(&zone, "2026-03-02T15:00:00Z".parse().unwrap()) {
+            Ok(period) => format!("{} {}", period.start(), period.end()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn days_are_the_organizations_and_the_last_one_counts() {
+        assert_eq!(period("", ""), "2026-03-01T05:00:00Z 2026-04-01T04:00:00Z");
+        assert_eq!(
+            period("2026-03-08", "2026-03-08"),
+            "2026-03-08T05:00:00Z 2026-03-09T04:00:00Z"
+        );
+        assert_eq!(
+            period("2026-03-08T12:00:00Z", "2026-03-08T12:00:01Z"),
+            "2026-03-08T12:00:00Z 2026-03-08T12:00:01Z"
+        );
+        assert_eq!(
+            period("2026-03-08", "2026-03-01"),
+            "`to` must be after `from`"
+        );
+        assert!(period("yesterday", "").starts_with("`from` must be a day"));
+    }
+}
