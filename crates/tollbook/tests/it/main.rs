@@ -6,6 +6,8 @@
     reason = "a test reads as one story, however long"
 )]
 
+mod billing;
+mod charging;
 mod cli;
 mod communications;
 mod customers;
@@ -15,6 +17,7 @@ mod isolation;
 mod live;
 mod numbers;
 mod rate;
+mod rating;
 mod requests;
 mod routes;
 mod support;

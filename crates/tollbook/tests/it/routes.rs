@@ -83,7 +83,8 @@ fn expected(access: Access, who: Who, is_read: bool) -> Told {
         | Access::OrgUser
         | Access::OrgAdmin
         | Access::Portal
-        | Access::Service => who,
+        | Access::Service
+        | Access::Seller => who,
     };
     match (access, within) {
         (_, Nobody) => Unauthorized,
@@ -91,7 +92,7 @@ fn expected(access: Access, who: Who, is_read: bool) -> Told {
         (Access::Portal, PortalUser)
         | (Access::OrgMember | Access::OrgUser, Member)
         | (Access::Service, UsageKey) => Anything,
-        (Access::OrgMember | Access::OrgAdmin, ReadKey) if is_read => Anything,
+        (Access::OrgMember | Access::OrgAdmin | Access::Seller, ReadKey) if is_read => Anything,
         (Access::Portal, _) | (_, PortalUser | Member | ReadKey | UsageKey) => Forbidden,
         (_, Admin | AdminKey | PlatformAdmin | PlatformService) => Anything,
     }

@@ -43,19 +43,39 @@ impl TestApp {
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let files = Arc::new(tempfile::tempdir().unwrap());
-        Self::run(Arc::new(Database::new().await), true, files, change).await
+        Self::run(
+            Arc::new(Database::new().await),
+            true,
+            files,
+            Work::All,
+            change,
+        )
+        .await
+    }
+
+    /// Starts only the HTTP service: what happens behind it happens when the test settles it.
+    pub(crate) async fn quiet() -> Self {
+        let files = Arc::new(tempfile::tempdir().unwrap());
+        let database = Arc::new(Database::new().await);
+        Self::run(database, true, files, Work::Web, |_| {}).await
     }
 
     /// Another node on the same database.
     pub(crate) async fn beside(&self) -> Self {
         let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
-        Self::run(database, false, files, |_| {}).await
+        Self::run(database, false, files, Work::All, |_| {}).await
+    }
+
+    /// Does everything that is due.
+    pub(crate) async fn settle(&self) {
+        self.app.settle().await.unwrap();
     }
 
     async fn run(
         database: Arc<Database>,
         owns: bool,
         files: Arc<tempfile::TempDir>,
+        work: Work,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let mut settings = Settings {
@@ -71,7 +91,7 @@ impl TestApp {
         let http = Http::new(Timeouts::default()).unwrap();
         let app = App::new(db, Clock::manual(now), settings, secrets, http);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let node = Node::start(app.clone(), &database.connection, Work::All, listener).unwrap();
+        let node = Node::start(app.clone(), &database.connection, work, listener).unwrap();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(WAIT_MAX)

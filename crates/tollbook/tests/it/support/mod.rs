@@ -11,6 +11,7 @@
 
 mod answer;
 mod app;
+mod billing;
 mod calls;
 mod cluster;
 mod people;
@@ -18,6 +19,7 @@ mod stream;
 
 pub(crate) use answer::{Answer, Ask};
 pub(crate) use app::{SERVICE_KEY, TestApp};
+pub(crate) use billing::NewUsage;
 pub(crate) use calls::NewCall;
 pub(crate) use cluster::Database;
 pub(crate) use people::{Organization, PASSWORD, User, sign};
