@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::leg::Leg;
-use super::names::Phase;
+use super::names::{Outcome, Phase};
 use super::state::Call;
 use super::verdict::Talk;
 use crate::named::named;
@@ -19,6 +19,8 @@ named! {
         Answer = "answer",
         /// When it ended.
         End = "end",
+        /// To whom it was sent on: another record may continue it.
+        Forward = "forward",
     }
 }
 
@@ -90,7 +92,11 @@ fn unknown(leg: &Leg) -> Option<Unknown> {
     if leg.talk() == Talk::Unknown {
         return Some(Unknown::Answer);
     }
-    leg.ended_at().is_none().then_some(Unknown::End)
+    if leg.ended_at().is_none() {
+        return Some(Unknown::End);
+    }
+    let is_sent_on = leg.outcome() == Some(Outcome::Forwarded);
+    (is_sent_on && leg.forwarded_to().is_none()).then_some(Unknown::Forward)
 }
 
 /// When to look after a call next, and what to do then, if nothing is heard of it until then; `None` when nothing is
@@ -134,7 +140,7 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::{CallFact, Direction, Fact, Outcome, ProviderEvent, group};
+    use crate::calls::{CallFact, Direction, Fact, ProviderEvent, group};
     use crate::time::Seconds;
 
     const RANG_AT: &str = "2026-01-06T15:00:00Z";
