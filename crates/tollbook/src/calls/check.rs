@@ -1,29 +1,40 @@
 //! Looks after calls of which something is missing: asks the provider, and gives up after long silence.
 
-use jiff::Timestamp;
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::calls::{Check, Leg, Provider, group, next_check};
-use tollbook_core::ids::{CallId, IntegrationId, OrganizationId};
+use tollbook_core::calls::{Call, Check, Leg, group, next_check};
+use tollbook_core::ids::{CallId, OrganizationId};
 use uuid::Uuid;
 
-use super::observe::{Observation, Source, Told, observe};
-use super::store;
+use super::observe::{CallOfRecord, Observation, Source, Told, observe};
+use super::store::{self, StoredLeg};
 use crate::app::App;
-use crate::db::types::Text;
 use crate::error::Result;
 use crate::inbox;
 use crate::jobs::{self, Job, NewJob};
 
 /// Calls looked after in one transaction.
 const BATCH_MAX: i64 = 200;
+/// A call that is being given up is looked at again after this, should that fail.
+const SWEEP_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 struct DueCall {
     organization: OrganizationId,
     id: CallId,
-    source: Source,
     fetches: u32,
+}
+
+/// What is to be done about the calls of a batch.
+#[derive(Default)]
+struct Care {
+    /// When each is looked at next, and how often the provider was asked.
+    next: Vec<(OrganizationId, CallId, Option<Timestamp>, u32)>,
+    fetches: Vec<NewJob>,
+    sweeps: Vec<(OrganizationId, CallId)>,
 }
 
 /// Looks after every call whose time has come.
@@ -35,21 +46,62 @@ pub(crate) async fn check_due(app: &App) -> Result<()> {
 async fn check_batch(app: &App, now: Timestamp) -> Result<u64> {
     let mut tx = app.db.begin(&Actor::system()).await?;
     let due = due_calls(&mut tx, now).await?;
-    let mut fetches: Vec<NewJob> = Vec::new();
-    for call in &due {
-        fetches.extend(look_after(&mut tx, call, now).await?);
+    if due.is_empty() {
+        return Ok(0);
     }
-    jobs::enqueue(&mut tx, &fetches).await?;
+    let mut calls = calls_of(&mut tx, due.iter().map(|due| (due.organization, due.id))).await?;
+    let mut care = Care::default();
+    for due in &due {
+        let call = calls.remove(&due.id);
+        care.take(
+            due,
+            call.as_ref().map(|(source, call)| (*source, call)),
+            now,
+        );
+    }
+    set_checks(&mut tx, &care.next).await?;
+    jobs::enqueue(&mut tx, &care.fetches).await?;
     tx.commit().await?;
     app.wake.jobs.notify_one();
-    app.wake.live.notify_one();
+    if !care.sweeps.is_empty() {
+        sweep(app, &care.sweeps, now).await?;
+    }
     Ok(u64::try_from(due.len()).unwrap_or(0))
+}
+
+impl Care {
+    fn take(&mut self, due: &DueCall, call: Option<(Source, &Call)>, now: Timestamp) {
+        let check =
+            call.and_then(|(source, call)| Some((source, call, next_check(call, due.fetches)?)));
+        let mut next = |at, fetches| self.next.push((due.organization, due.id, at, fetches));
+        match check {
+            None => next(None, due.fetches),
+            Some((_, _, Check::Fetch { at, .. } | Check::Sweep { at, .. })) if at > now => {
+                next(Some(at), due.fetches);
+            }
+            Some((source, call, Check::Fetch { sids, .. })) => {
+                let fetches = due.fetches.saturating_add(1);
+                let after = next_check(call, fetches);
+                let at = after.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
+                next(at, fetches);
+                let integration = source.integration;
+                self.fetches.extend(sids.into_iter().map(|sid| {
+                    let key = format!("{integration}:{sid}");
+                    NewJob::unique(Job::FetchCall { integration, sid }, key)
+                }));
+            }
+            Some((_, _, Check::Sweep { .. })) => {
+                next(now.checked_add(SWEEP_AGAIN).ok(), due.fetches);
+                self.sweeps.push((due.organization, due.id));
+            }
+        }
+    }
 }
 
 /// Claims calls that are due; locked in key order.
 async fn due_calls(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<DueCall>> {
     let rows = sqlx::query!(
-        r#"select organization_id, id, integration_id, provider as "provider: Text<Provider>", fetches
+        r#"select organization_id, id, fetches
          from calls where (organization_id, id) in (select organization_id, id from calls where check_at <= $1 order by check_at limit $2)
              and check_at <= $1
          -- all organizations: the sweep is the platform's
@@ -64,80 +116,104 @@ async fn due_calls(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<DueCall>
         .map(|row| DueCall {
             organization: row.organization_id.into(),
             id: row.id.into(),
-            source: Source {
-                integration: IntegrationId::from(row.integration_id),
-                provider: row.provider.0,
-            },
             fetches: u32::try_from(row.fetches).unwrap_or(0),
         })
         .collect())
 }
 
-async fn look_after(tx: &mut PgConnection, due: &DueCall, now: Timestamp) -> Result<Vec<NewJob>> {
-    let legs = store::legs_of_call(tx, due.organization, due.id).await?;
-    let check = group(legs.into_iter().map(|l| l.leg))
-        .first()
-        .and_then(|call| next_check(call, due.fetches));
-    match check {
-        None => {
-            set_check(tx, due, None, due.fetches).await?;
-            Ok(Vec::new())
-        }
-        Some(Check::Fetch { at, .. } | Check::Sweep { at, .. }) if at > now => {
-            set_check(tx, due, Some(at), due.fetches).await?;
-            Ok(Vec::new())
-        }
-        Some(Check::Fetch { sids, .. }) => {
-            let fetches = due.fetches.saturating_add(1);
-            let legs = store::legs_of_call(tx, due.organization, due.id).await?;
-            let next = group(legs.into_iter().map(|l| l.leg))
-                .first()
-                .and_then(|call| next_check(call, fetches));
-            let at = next.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
-            set_check(tx, due, at, fetches).await?;
-            let integration = due.source.integration;
-            Ok(sids
-                .into_iter()
-                .map(|sid| {
-                    let key = format!("{integration}:{sid}");
-                    NewJob::unique(Job::FetchCall { integration, sid }, key)
-                })
-                .collect())
-        }
-        Some(Check::Sweep { sids, .. }) => {
-            if !inbox::try_hold_lane(tx, due.source.integration).await? {
-                return Ok(Vec::new());
-            }
-            let observations = sids
-                .iter()
-                .map(|sid| Observation {
-                    organization: due.organization,
-                    leg: Leg::swept(sid, now),
-                    told: Some(Told {
-                        occurred_at: now,
-                        kind: "given_up",
-                        inbox: None,
-                    }),
-                })
-                .collect();
-            observe(tx, due.source, observations).await?;
-            Ok(Vec::new())
-        }
+/// The calls with their accounts, as their legs say.
+async fn calls_of(
+    tx: &mut PgConnection,
+    keys: impl Iterator<Item = (OrganizationId, CallId)>,
+) -> Result<HashMap<CallId, (Source, Call)>> {
+    let keys: Vec<_> = keys.collect();
+    let mut legs: HashMap<CallId, Vec<StoredLeg>> = HashMap::new();
+    for leg in store::legs_of_calls(tx, &keys).await? {
+        legs.entry(leg.call).or_default().push(leg);
     }
+    let calls = legs.into_iter().filter_map(|(id, legs)| {
+        let source = legs.first()?.source;
+        let call = group(legs.into_iter().map(|l| l.leg)).into_iter().next()?;
+        Some((id, (source, call)))
+    });
+    Ok(calls.collect())
 }
 
-async fn set_check(
+/// Gives up on what nobody knows anything of any more. In a transaction of its own, which waits for others before it
+/// holds anything.
+async fn sweep(app: &App, due: &[(OrganizationId, CallId)], now: Timestamp) -> Result<()> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    let calls = calls_of(&mut tx, due.iter().copied()).await?;
+    let records: Vec<_> = calls
+        .values()
+        .flat_map(|(source, call)| {
+            let sids = std::iter::once(call.root_sid()).chain(call.legs().iter().map(Leg::sid));
+            sids.map(move |sid| (source.integration, sid))
+        })
+        .collect();
+    inbox::hold(&mut tx, &records).await?;
+    // Something may have been heard meanwhile.
+    let calls = calls_of(&mut tx, due.iter().copied()).await?;
+    let mut observations = Vec::new();
+    for (organization, id) in due {
+        let Some((source, call)) = calls.get(id) else {
+            continue;
+        };
+        let Some(Check::Sweep { at, sids }) = next_check(call, u32::MAX) else {
+            continue;
+        };
+        let sids = sids.iter().filter(|_| at <= now);
+        observations.extend(sids.map(|sid| Observation {
+            source: *source,
+            organization: *organization,
+            leg: Leg::swept(sid, now),
+            told: Some(Told {
+                occurred_at: now,
+                kind: "given_up",
+                inbox: None,
+            }),
+        }));
+    }
+    let known = known(&mut tx, &observations).await?;
+    let (_, effects) = observe(&mut tx, &observations, &known).await?;
+    effects.write(&mut tx).await?;
+    tx.commit().await?;
+    app.wake.live.notify_one();
+    app.wake.rating.notify_one();
+    Ok(())
+}
+
+/// Where the records belong: giving up says nothing about who was on the line.
+async fn known(tx: &mut PgConnection, observations: &[Observation]) -> Result<CallOfRecord> {
+    let keys: Vec<_> = observations
+        .iter()
+        .map(|o| (o.source.integration, o.leg.sid()))
+        .collect();
+    store::calls_of_records(tx, &keys).await
+}
+
+async fn set_checks(
     tx: &mut PgConnection,
-    due: &DueCall,
-    at: Option<Timestamp>,
-    fetches: u32,
+    next: &[(OrganizationId, CallId, Option<Timestamp>, u32)],
 ) -> Result<()> {
+    let organizations: Vec<Uuid> = next.iter().map(|(o, _, _, _)| o.uuid()).collect();
+    let ids: Vec<Uuid> = next.iter().map(|(_, id, _, _)| id.uuid()).collect();
+    let times: Vec<Option<jiff_sqlx::Timestamp>> = next
+        .iter()
+        .map(|(_, _, at, _)| at.map(jiff_sqlx::ToSqlx::to_sqlx))
+        .collect();
+    let fetches: Vec<i32> = next
+        .iter()
+        .map(|(_, _, _, n)| i32::try_from(*n).unwrap_or(i32::MAX))
+        .collect();
     sqlx::query!(
-        "update calls set check_at = $3, fetches = $4 where organization_id = $1 and id = $2",
-        Uuid::from(due.organization),
-        Uuid::from(due.id),
-        at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
-        i32::try_from(fetches).unwrap_or(i32::MAX),
+        "update calls c set check_at = k.check_at, fetches = k.fetches
+         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::integer[]) as k (organization_id, id, check_at, fetches)
+         where c.organization_id = k.organization_id and c.id = k.id",
+        &organizations,
+        &ids,
+        &times as &[Option<jiff_sqlx::Timestamp>],
+        &fetches,
     )
     .execute(tx)
     .await?;

@@ -9,6 +9,7 @@ use tollbook_core::money::{Currency, Fraction, Quantity};
 use tollbook_core::rating::{PartKind, Trace};
 use uuid::Uuid;
 
+use super::view::explain::Part;
 use crate::db::types::Text;
 use crate::error::{Error, Result};
 
@@ -26,7 +27,10 @@ pub(crate) async fn happenings(
     call: CallId,
 ) -> Result<Vec<Happening>> {
     let rows = sqlx::query!(
-        "select occurred_at, kind from call_events where organization_id = $1 and call_id = $2 order by occurred_at, id",
+        "select occurred_at, kind from call_events
+         where organization_id = $1 and (leg_id in (select id from call_legs where organization_id = $1 and call_id = $2)
+             or (leg_id is null and call_id = $2))
+         order by occurred_at, id",
         organization.uuid(),
         call.uuid(),
     )
@@ -97,6 +101,19 @@ pub(crate) struct PartFacts {
     pub(crate) total: String,
     /// The invoice with its number; `None` while it is a draft.
     pub(crate) invoice: Option<(InvoiceId, String)>,
+}
+
+impl PartFacts {
+    /// As it is explained.
+    pub(super) fn to_explain(&self) -> Part<'_> {
+        Part {
+            kind: self.kind,
+            quantity: self.quantity,
+            amount: Some(self.amount),
+            currency: self.currency,
+            trace: &self.trace,
+        }
+    }
 }
 
 /// The parts of the call's charges in force, in order.
@@ -197,7 +214,8 @@ pub(crate) async fn webhooks(
     let rows = sqlx::query!(
         "select i.received_at, i.event_key, i.verdict, i.body
          from (select distinct inbox_id, inbox_received_at from call_events
-             where organization_id = $1 and call_id = $2 and inbox_id is not null) e
+             where organization_id = $1 and (leg_id in (select id from call_legs where organization_id = $1 and call_id = $2)
+                 or (leg_id is null and call_id = $2)) and inbox_id is not null) e
          join inbox i on i.received_at = e.inbox_received_at and i.id = e.inbox_id
          order by i.received_at",
         organization.uuid(),

@@ -1,15 +1,22 @@
 //! Calls: live, in lists, and one by one.
 
+pub(crate) mod api;
+mod attribute;
 mod board;
+mod changes;
 mod check;
+mod course;
+mod desk;
 mod detail;
 mod document;
+mod effects;
 mod elements;
 mod moment;
 mod observe;
 mod page;
 mod price;
 mod read;
+mod row;
 mod store;
 pub(crate) mod view;
 pub(crate) mod web;
@@ -17,10 +24,11 @@ pub(crate) mod web;
 pub(crate) use board::{agent, costs, day, day_start, open_calls, team, tiles};
 pub(crate) use check::check_due;
 pub(crate) use document::CallDocument;
+pub(crate) use effects::Effects;
 pub(crate) use elements::{
     Look, agent as agent_of, contract_state, direction, element, hours_left, length, outcome,
     party, price_of,
 };
 pub(crate) use moment::{Moment, Moments, country, moments};
-pub(crate) use observe::{CallOfSid, Observation, Source, Told, observe};
-pub(crate) use store::calls_of_sids;
+pub(crate) use observe::{CallOfRecord, LegOfCall, Observation, Source, Told, observe};
+pub(crate) use store::calls_of_records;

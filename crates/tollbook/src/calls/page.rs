@@ -6,6 +6,7 @@ use tollbook_core::actor::Actor;
 use tollbook_core::calls::Phase;
 use tollbook_core::ids::{CallId, OrganizationId};
 
+use super::course::Course;
 use super::detail::{
     self, CostFacts, Happening, LegFacts, PartFacts, RawWebhook, Said, TranscriptFacts,
 };
@@ -96,59 +97,6 @@ pub(crate) async fn call_page(
     })
 }
 
-/// How a call went, as far as the viewer may know.
-struct Course {
-    happenings: Vec<Happening>,
-    legs: Vec<LegFacts>,
-    parts: Vec<PartFacts>,
-    cost: Option<CostFacts>,
-    webhooks: Option<Vec<RawWebhook>>,
-}
-
-impl Course {
-    async fn read(
-        tx: &mut PgConnection,
-        actor: &Actor,
-        organization: OrganizationId,
-        moment: &Moment,
-    ) -> Result<Self> {
-        let call = moment.call.id;
-        if !actor.administers(organization) {
-            return Ok(Self {
-                happenings: known_happenings(moment),
-                legs: Vec::new(),
-                parts: Vec::new(),
-                cost: None,
-                webhooks: None,
-            });
-        }
-        Ok(Self {
-            happenings: detail::happenings(tx, organization, call).await?,
-            legs: detail::legs(tx, organization, call).await?,
-            parts: detail::parts(tx, organization, call).await?,
-            cost: detail::provider_cost(tx, organization, call).await?,
-            webhooks: Some(detail::webhooks(tx, organization, call).await?),
-        })
-    }
-}
-
-/// What a member knows of the course of a call: the call's own times.
-fn known_happenings(moment: &Moment) -> Vec<Happening> {
-    let call = &moment.call;
-    let happening = |kind: &str, at| Happening {
-        at,
-        kind: kind.to_owned(),
-    };
-    [
-        Some(happening("ringing", call.started_at)),
-        call.answered_at.map(|at| happening("answered", at)),
-        call.ended_at.map(|at| happening("ended", at)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
 fn entry(look: &Look, moment: &Moment, happening: &Happening) -> TimelineEntry {
     let text = look.viewer.text;
     let (label, outcome) = match happening.kind.as_str() {
@@ -221,16 +169,7 @@ fn charges(look: &Look, parts: &[PartFacts]) -> Vec<ChargeView> {
         .chunk_by(|a, b| a.charge == b.charge)
         .filter_map(|parts| {
             let first = parts.first()?;
-            let explained: Vec<Part<'_>> = parts
-                .iter()
-                .map(|part| Part {
-                    kind: part.kind,
-                    quantity: part.quantity,
-                    amount: Some(part.amount),
-                    currency: part.currency,
-                    trace: &part.trace,
-                })
-                .collect();
+            let explained: Vec<Part<'_>> = parts.iter().map(PartFacts::to_explain).collect();
             Some(ChargeView {
                 payer: first.payer.clone(),
                 terms: first

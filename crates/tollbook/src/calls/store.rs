@@ -13,16 +13,18 @@ use tollbook_core::ids::{
     CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId,
     UsageEventId, UserId,
 };
-use tollbook_core::metering::{MeterCode, Recorded, recorded};
-use tollbook_core::money::Quantity;
 use uuid::Uuid;
 
+use super::observe::{CallOfRecord, LegOfCall, Source};
+use crate::db::types::Text;
 use crate::error::{Error, Result};
+use crate::metering::{Attribution, Known, RecordedEvent, known};
 
 /// A leg as it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredLeg {
     pub(crate) organization: OrganizationId,
+    pub(crate) source: Source,
     pub(crate) id: CallLegId,
     pub(crate) call: CallId,
     pub(crate) leg: Leg,
@@ -35,6 +37,7 @@ pub(crate) struct StoredCall {
     pub(crate) phase: Phase,
     pub(crate) customer: Option<CustomerId>,
     pub(crate) fetches: u32,
+    pub(crate) moves: i32,
 }
 
 /// A call row to write.
@@ -62,6 +65,10 @@ pub(crate) struct CallRow {
     pub(crate) leg_count: usize,
     pub(crate) check_at: Option<Timestamp>,
     pub(crate) swept_at: Option<Timestamp>,
+    pub(crate) fetches: u32,
+    /// Kept as it is.
+    #[serde(skip)]
+    pub(crate) moves: i32,
     pub(crate) viewer_ids: Vec<UserId>,
 }
 
@@ -90,6 +97,7 @@ pub(crate) struct EventRow {
     pub(crate) organization_id: OrganizationId,
     pub(crate) id: Uuid,
     pub(crate) call_id: CallId,
+    pub(crate) leg_id: CallLegId,
     pub(crate) occurred_at: Timestamp,
     pub(crate) kind: &'static str,
     pub(crate) inbox_id: Option<Uuid>,
@@ -100,120 +108,172 @@ fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value> {
     serde_json::to_value(rows).map_err(|e| Error::Internal(format!("rows cannot be written: {e}")))
 }
 
-/// All legs of every call that one of `sids` is a leg of, or the parent of one.
+/// Holds back others from the calls of these persons, in key order, until the transaction ends. There is no row to lock:
+/// what they do not know of each other are legs that have not been written yet.
+pub(crate) async fn lock_persons(
+    tx: &mut PgConnection,
+    persons: &[(IntegrationId, &str)],
+) -> Result<()> {
+    let (integrations, parties): (Vec<Uuid>, Vec<&str>) =
+        persons.iter().map(|(i, p)| (i.uuid(), *p)).unzip();
+    sqlx::query!(
+        "select pg_advisory_xact_lock(k.digest) from (
+             select distinct hashtextextended('person ' || p.integration_id::text || p.party, 0) as digest
+             from unnest($1::uuid[], $2::text[]) as p (integration_id, party) order by 1) k",
+        &integrations,
+        &parties as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
+}
+
+/// All legs of every call that one of these records is a leg of, or the parent of one.
 pub(crate) async fn legs_of(
     tx: &mut PgConnection,
-    integration: IntegrationId,
-    sids: &[&str],
+    keys: &[(Source, &str)],
 ) -> Result<Vec<StoredLeg>> {
-    let rows = sqlx::query!(
-        r#"select l.organization_id, l.id, l.call_id, l.observed
-         from call_legs l
-         where (l.organization_id, l.call_id) in (
-             select organization_id, call_id from call_legs where integration_id = $1 and sid = any($2)
+    let (integrations, sids): (Vec<Uuid>, Vec<&str>) = keys
+        .iter()
+        .map(|(s, sid)| (s.integration.uuid(), *sid))
+        .unzip();
+    let rows = sqlx::query_as!(
+        LegRecord,
+        r#"with k as materialized (select * from unnest($1::uuid[], $2::text[]) as k (integration_id, sid))
+         select l.organization_id, l.integration_id, c.provider as "provider: Text<Provider>", l.id, l.call_id, l.observed
+         from (
+             select n.organization_id, n.call_id from k join call_legs n on n.integration_id = k.integration_id and n.sid = k.sid
              union
-             select organization_id, call_id from call_legs where integration_id = $1 and parent_sid = any($2))"#,
-        integration.uuid(),
-        sids as &[&str],
+             select n.organization_id, n.call_id from k join call_legs n on n.integration_id = k.integration_id and n.parent_sid = k.sid
+         ) f
+         join calls c on c.organization_id = f.organization_id and c.id = f.call_id
+         join call_legs l on l.organization_id = f.organization_id and l.call_id = f.call_id"#,
+        &integrations,
+        &sids as &[&str],
     )
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| stored_leg(row.organization_id, row.id, row.call_id, row.observed))
-        .collect()
+    rows.into_iter().map(LegRecord::read).collect()
 }
 
-/// All legs of a call.
-pub(crate) async fn legs_of_call(
+/// All legs of these calls.
+pub(crate) async fn legs_of_calls(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    call: CallId,
+    calls: &[(OrganizationId, CallId)],
 ) -> Result<Vec<StoredLeg>> {
-    let rows = sqlx::query!(
-        "select organization_id, id, call_id, observed from call_legs where organization_id = $1 and call_id = $2",
-        organization.uuid(),
-        call.uuid(),
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+    let rows = sqlx::query_as!(
+        LegRecord,
+        r#"select l.organization_id, l.integration_id, c.provider as "provider: Text<Provider>", l.id, l.call_id, l.observed
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
+         join calls c on c.organization_id = k.organization_id and c.id = k.id
+         join call_legs l on l.organization_id = k.organization_id and l.call_id = k.id"#,
+        &organizations,
+        &ids,
     )
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| stored_leg(row.organization_id, row.id, row.call_id, row.observed))
-        .collect()
+    rows.into_iter().map(LegRecord::read).collect()
 }
 
-/// Which calls these provider records belong to.
-pub(crate) async fn calls_of_sids(
+/// Where these records belong.
+pub(crate) async fn calls_of_records(
     tx: &mut PgConnection,
-    integration: IntegrationId,
-    sids: &[&str],
-) -> Result<HashMap<String, (OrganizationId, CallId)>> {
+    keys: &[(IntegrationId, &str)],
+) -> Result<CallOfRecord> {
+    if keys.is_empty() {
+        return Ok(CallOfRecord::new());
+    }
+    let (integrations, sids): (Vec<Uuid>, Vec<&str>) =
+        keys.iter().map(|(i, sid)| (i.uuid(), *sid)).unzip();
     let rows = sqlx::query!(
-        "select sid, organization_id, call_id from call_legs where integration_id = $1 and sid = any($2)
+        "select l.integration_id, l.sid, l.organization_id, l.id, l.call_id, l.external_party
+         from unnest($1::uuid[], $2::text[]) as k (integration_id, sid)
+         join call_legs l on l.integration_id = k.integration_id and l.sid = k.sid
          -- all organizations: which one a record belongs to is what is asked",
-        integration.uuid(),
-        sids as &[&str],
+        &integrations,
+        &sids as &[&str],
     )
     .fetch_all(tx)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.sid, (row.organization_id.into(), row.call_id.into())))
+        .map(|row| {
+            let leg = LegOfCall {
+                organization: row.organization_id.into(),
+                leg: row.id.into(),
+                call: row.call_id.into(),
+                external_party: row.external_party,
+            };
+            ((row.integration_id.into(), row.sid), leg)
+        })
         .collect())
 }
 
-/// A person on the line around a time: their calls may belong together.
+/// A person on the line of an account around a time: their calls may belong together.
 pub(crate) struct Near {
     pub(crate) organization: OrganizationId,
+    pub(crate) integration: IntegrationId,
     pub(crate) external_party: String,
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
 }
 
 /// All legs of the calls that these persons began in these times.
-pub(crate) async fn legs_near(
-    tx: &mut PgConnection,
-    integration: IntegrationId,
-    near: &[Near],
-) -> Result<Vec<StoredLeg>> {
+pub(crate) async fn legs_near(tx: &mut PgConnection, near: &[Near]) -> Result<Vec<StoredLeg>> {
     let organizations: Vec<Uuid> = near.iter().map(|n| n.organization.uuid()).collect();
+    let integrations: Vec<Uuid> = near.iter().map(|n| n.integration.uuid()).collect();
     let parties: Vec<&str> = near.iter().map(|n| n.external_party.as_str()).collect();
     let from: Vec<_> = near.iter().map(|n| n.from.to_sqlx()).collect();
     let to: Vec<_> = near.iter().map(|n| n.to.to_sqlx()).collect();
-    let rows = sqlx::query!(
-        r#"select l.organization_id, l.id, l.call_id, l.observed
-         from call_legs l
-         where (l.organization_id, l.call_id) in (
-             select n.organization_id, n.call_id
-             from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[]) as k (organization_id, party, since, until)
+    let rows = sqlx::query_as!(
+        LegRecord,
+        r#"select l.organization_id, l.integration_id, c.provider as "provider: Text<Provider>", l.id, l.call_id, l.observed
+         from (
+             select distinct n.organization_id, n.call_id
+             from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+                 as k (organization_id, integration_id, party, since, until)
              join call_legs n on n.organization_id = k.organization_id and n.external_party = k.party
-                 and n.started_at between k.since and k.until and n.integration_id = $1)"#,
-        integration.uuid(),
+                 and n.started_at between k.since and k.until and n.integration_id = k.integration_id
+         ) f
+         join calls c on c.organization_id = f.organization_id and c.id = f.call_id
+         join call_legs l on l.organization_id = f.organization_id and l.call_id = f.call_id"#,
         &organizations,
+        &integrations,
         &parties as &[&str],
         &from,
         &to,
     )
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| stored_leg(row.organization_id, row.id, row.call_id, row.observed))
-        .collect()
+    rows.into_iter().map(LegRecord::read).collect()
 }
 
-fn stored_leg(
-    organization: Uuid,
+struct LegRecord {
+    organization_id: Uuid,
+    integration_id: Uuid,
+    provider: Text<Provider>,
     id: Uuid,
-    call: Uuid,
+    call_id: Uuid,
     observed: serde_json::Value,
-) -> Result<StoredLeg> {
-    let leg = serde_json::from_value(observed)
-        .map_err(|e| Error::Internal(format!("leg {id} cannot be read: {e}")))?;
-    Ok(StoredLeg {
-        organization: organization.into(),
-        id: id.into(),
-        call: call.into(),
-        leg,
-    })
+}
+
+impl LegRecord {
+    fn read(self) -> Result<StoredLeg> {
+        let leg = serde_json::from_value(self.observed)
+            .map_err(|e| Error::Internal(format!("leg {} cannot be read: {e}", self.id)))?;
+        Ok(StoredLeg {
+            organization: self.organization_id.into(),
+            source: Source {
+                integration: self.integration_id.into(),
+                provider: self.provider.0,
+            },
+            id: self.id.into(),
+            call: self.call_id.into(),
+            leg,
+        })
+    }
 }
 
 /// The calls with these ids, those already merged into another left out.
@@ -224,7 +284,7 @@ pub(crate) async fn calls(
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select c.id, c.state as "state: crate::db::types::Text<Phase>", c.customer_id, c.fetches
+        r#"select c.id, c.state as "state: Text<Phase>", c.customer_id, c.fetches, c.moves
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id
          where c.merged_into_id is null"#,
@@ -241,13 +301,14 @@ pub(crate) async fn calls(
                 phase: row.state.0,
                 customer: row.customer_id.map(CustomerId::from),
                 fetches: u32::try_from(row.fetches).unwrap_or(0),
+                moves: row.moves,
             };
             (call.id, call)
         })
         .collect())
 }
 
-/// Writes calls, new and known. Locks in key order.
+/// Writes calls, new and known, and who may see them and their parts. Locks in key order.
 pub(crate) async fn write_calls(tx: &mut PgConnection, rows: &[CallRow]) -> Result<()> {
     sqlx::query_file!("src/calls/write_calls.sql", json(rows)?)
         .execute(tx)
@@ -281,9 +342,9 @@ pub(crate) async fn write_legs(tx: &mut PgConnection, rows: &[LegRow]) -> Result
 /// Writes the timeline; a webhook interpreted again adds nothing.
 pub(crate) async fn write_events(tx: &mut PgConnection, rows: &[EventRow]) -> Result<()> {
     sqlx::query!(
-        "insert into call_events (organization_id, id, call_id, occurred_at, kind, inbox_id, inbox_received_at)
-         select organization_id, id, call_id, occurred_at, kind, inbox_id, inbox_received_at
-         from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, occurred_at timestamptz, kind text,
+        "insert into call_events (organization_id, id, call_id, leg_id, occurred_at, kind, inbox_id, inbox_received_at)
+         select organization_id, id, call_id, leg_id, occurred_at, kind, inbox_id, inbox_received_at
+         from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, leg_id uuid, occurred_at timestamptz, kind text,
              inbox_id uuid, inbox_received_at timestamptz)
          order by organization_id, inbox_id, kind
          on conflict (organization_id, inbox_id, kind) where inbox_id is not null do nothing",
@@ -294,72 +355,46 @@ pub(crate) async fn write_events(tx: &mut PgConnection, rows: &[EventRow]) -> Re
     Ok(())
 }
 
-/// Makes the members' lists follow the viewers of these calls.
-pub(crate) async fn write_viewers(tx: &mut PgConnection, rows: &[CallRow]) -> Result<()> {
-    let (organizations, calls): (Vec<Uuid>, Vec<Uuid>) = rows
-        .iter()
-        .map(|r| (r.organization_id.uuid(), r.id.uuid()))
-        .unzip();
+/// Conversations turned out to be one: each first one is no call any more, its legs go to the second one.
+pub(crate) async fn merge(
+    tx: &mut PgConnection,
+    merged: &[(OrganizationId, CallId, CallId)],
+) -> Result<()> {
+    let organizations: Vec<Uuid> = merged.iter().map(|(o, _, _)| o.uuid()).collect();
+    let from: Vec<Uuid> = merged.iter().map(|(_, from, _)| from.uuid()).collect();
+    let into: Vec<Uuid> = merged.iter().map(|(_, _, into)| into.uuid()).collect();
     sqlx::query!(
-        "delete from call_viewers v using unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id), calls c
-         where v.organization_id = k.organization_id and v.call_id = k.call_id
-             and c.organization_id = k.organization_id and c.id = k.call_id
-             and (v.started_at <> c.started_at or v.user_id <> all (c.viewer_ids))",
+        "with k as materialized (
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as k (organization_id, from_id, into_id)
+         ), viewers as (
+             delete from call_viewers v using k where v.organization_id = k.organization_id and v.call_id = k.from_id
+         ), earlier as (
+             update calls c set merged_into_id = k.into_id
+             from k where c.organization_id = k.organization_id and c.merged_into_id = k.from_id
+         )
+         update calls c set merged_into_id = k.into_id, conversation_sid = 'merged:' || c.id::text, state = 'ended',
+             ended_at = coalesce(c.ended_at, c.answered_at, c.started_at), billable_seconds = 0, viewer_ids = '{}', check_at = null,
+             customer_id = null, updated_at = now()
+         from k where c.organization_id = k.organization_id and c.id = k.from_id",
         &organizations,
-        &calls,
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "insert into call_viewers (organization_id, user_id, started_at, call_id)
-         select c.organization_id, u.user_id, c.started_at, c.id
-         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)
-         join calls c on c.organization_id = k.organization_id and c.id = k.call_id
-         cross join unnest(c.viewer_ids) as u (user_id)
-         order by 1, 2, 3, 4
-         on conflict do nothing",
-        &organizations,
-        &calls,
+        &from,
+        &into,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Two conversations turned out to be one: what belongs to `from` belongs to `into` now, and `from` is no call any more.
-pub(crate) async fn merge(
+/// What belongs to these legs goes with them to their call of now; who may see the call may see it.
+pub(crate) async fn move_parts(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    from: CallId,
-    into: CallId,
+    legs: &[(OrganizationId, CallLegId)],
 ) -> Result<()> {
-    sqlx::query!(
-        "with events as (
-             -- The timeline is append-only: it is told again under the other call.
-             insert into call_events (organization_id, id, call_id, occurred_at, kind, inbox_id, inbox_received_at)
-             select organization_id, gen_random_uuid(), $3, occurred_at, kind, null, inbox_received_at
-             from call_events where organization_id = $1 and call_id = $2
-         ), voicemails as (
-             update voicemails set call_id = $3 where organization_id = $1 and call_id = $2
-         ), recordings as (
-             update recordings set call_id = $3 where organization_id = $1 and call_id = $2
-         ), transcripts as (
-             update transcripts set call_id = $3 where organization_id = $1 and call_id = $2
-                 and not exists (select from transcripts where organization_id = $1 and call_id = $3)
-         ), viewers as (
-             delete from call_viewers where organization_id = $1 and call_id = $2
-         ), earlier as (
-             update calls set merged_into_id = $3 where organization_id = $1 and merged_into_id = $2
-         )
-         update calls set merged_into_id = $3, state = 'ended', ended_at = coalesce(ended_at, answered_at, started_at),
-             billable_seconds = 0, viewer_ids = '{}', check_at = null, customer_id = null, updated_at = now()
-         where organization_id = $1 and id = $2",
-        organization.uuid(),
-        from.uuid(),
-        into.uuid(),
-    )
-    .execute(tx)
-    .await?;
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        legs.iter().map(|(o, l)| (o.uuid(), l.uuid())).unzip();
+    sqlx::query_file!("src/calls/move_parts.sql", &organizations, &ids)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -367,45 +402,85 @@ pub(crate) async fn merge(
 pub(crate) async fn usage_of(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, CallId)],
-) -> Result<HashMap<CallId, Vec<Recorded>>> {
+) -> Result<HashMap<CallId, Vec<Known>>> {
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select k.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id
-         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)
-         join calls c on c.organization_id = k.organization_id and (c.id = k.call_id or c.merged_into_id = k.call_id)
-         join usage_events u on u.organization_id = c.organization_id and u.call_id = c.id"#,
+        r#"with k as materialized (select * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)),
+         c as (
+             select k.organization_id, k.call_id, k.call_id as id from k
+             union all
+             select k.organization_id, k.call_id, m.id from k
+             join calls m on m.organization_id = k.organization_id and m.merged_into_id = k.call_id
+         )
+         select c.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id,
+             u.user_id, u.mapping_id, u.customer_id
+         from c join usage_events u on u.organization_id = c.organization_id and u.call_id = c.id"#,
         &organizations,
         &ids,
     )
     .fetch_all(tx)
     .await?;
-    let mut events: HashMap<CallId, Vec<_>> = HashMap::new();
+    let mut events: HashMap<CallId, Vec<RecordedEvent>> = HashMap::new();
     for row in rows {
-        let meter: MeterCode = row
-            .meter
-            .parse()
-            .map_err(|e| Error::Internal(format!("a stored meter: {e}")))?;
-        let quantity = Quantity::try_from(row.quantity)
-            .map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
-        events.entry(row.call_id.into()).or_default().push((
-            UsageEventId::from(row.id),
-            row.idempotency_key,
-            meter,
-            row.occurred_at.to_jiff(),
-            quantity,
-            row.corrects_id.map(UsageEventId::from),
-        ));
+        events
+            .entry(row.call_id.into())
+            .or_default()
+            .push(RecordedEvent {
+                id: row.id.into(),
+                key: row.idempotency_key,
+                meter: row.meter,
+                occurred_at: row.occurred_at.to_jiff(),
+                quantity: row.quantity,
+                corrects: row.corrects_id.map(UsageEventId::from),
+                attribution: Attribution {
+                    user: row.user_id.map(UserId::from),
+                    mapping: row.mapping_id.map(MappingId::from),
+                    customer: row.customer_id.map(CustomerId::from),
+                },
+            });
     }
-    events
-        .into_iter()
-        .map(|(call, events)| {
-            Ok((
-                call,
-                recorded(events).map_err(|e| Error::Internal(e.to_string()))?,
-            ))
-        })
+    let chains = events.into_iter();
+    chains
+        .map(|(call, events)| Ok((call, known(events)?)))
         .collect()
+}
+
+/// What has been recorded of the voicemails, recordings and transcripts of a call.
+pub(crate) async fn usage_of_parts(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    call: CallId,
+) -> Result<Vec<Known>> {
+    // They come soon after the call. The meters and the time lead to them by an index.
+    let rows = sqlx::query!(
+        "select e.id, e.idempotency_key, e.meter, e.occurred_at, e.quantity, e.corrects_id, e.user_id, e.mapping_id, e.customer_id
+         from calls c
+         join usage_events f on f.organization_id = c.organization_id and f.meter in ('voicemail', 'recording', 'transcript')
+             and f.occurred_at between c.started_at - interval '1 day' and c.started_at + interval '30 days'
+             and f.corrects_id is null and f.call_id is null and f.resource_type = 'call'
+         join usage_events e on e.organization_id = f.organization_id and (e.id = f.id or e.corrects_id = f.id)
+         where c.organization_id = $1 and c.id = $2
+             and f.resource_id in (select m.id::text from calls m where m.organization_id = $1 and (m.id = $2 or m.merged_into_id = $2))",
+        organization.uuid(),
+        call.uuid(),
+    )
+    .fetch_all(tx)
+    .await?;
+    let events = rows.into_iter().map(|row| RecordedEvent {
+        id: row.id.into(),
+        key: row.idempotency_key,
+        meter: row.meter,
+        occurred_at: row.occurred_at.to_jiff(),
+        quantity: row.quantity,
+        corrects: row.corrects_id.map(UsageEventId::from),
+        attribution: Attribution {
+            user: row.user_id.map(UserId::from),
+            mapping: row.mapping_id.map(MappingId::from),
+            customer: row.customer_id.map(CustomerId::from),
+        },
+    });
+    known(events.collect())
 }
 
 /// The users of organizations by the provider's ids of them.
@@ -413,6 +488,9 @@ pub(crate) async fn users_by_sid(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, String)],
 ) -> Result<HashMap<(OrganizationId, String), UserId>> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
         keys.iter().map(|(o, s)| (o.uuid(), s.as_str())).unzip();
     let rows = sqlx::query!(

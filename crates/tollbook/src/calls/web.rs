@@ -1,10 +1,12 @@
 //! The live page and the page of a call.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use tollbook_core::ids::CallId;
 
+use super::api::WhoseInput;
+use super::attribute::attribute;
 use super::board;
 use super::elements::{Element, Look};
 use super::page::call_page;
@@ -13,7 +15,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::caller::OrgMember;
 use crate::http::frame::Frame;
-use crate::http::input::Path;
+use crate::http::input::{Form, Path};
 use crate::live;
 use crate::pages::address::address;
 use crate::pages::{Section, reply};
@@ -88,4 +90,23 @@ pub(crate) async fn call(
     let mut tx = app.db.begin(&member.actor).await?;
     let view = call_page(&mut tx, &app, &member.actor, member.organization, id, page).await?;
     Ok(reply::page(StatusCode::OK, &view))
+}
+
+/// `POST /calls/{id}/customer`: says who is on the line, from the live page or from the list of customers.
+pub(crate) async fn post_customer(
+    State(app): State<App>,
+    member: OrgMember,
+    Path(id): Path<CallId>,
+    headers: HeaderMap,
+    Form(form): Form<WhoseInput>,
+) -> Result<Response> {
+    attribute(&app, &member.actor, member.organization, id, &form.whose()?).await?;
+    let referer = headers.get(header::REFERER).and_then(|it| it.to_str().ok());
+    let referer = referer.and_then(|it| it.parse::<Uri>().ok());
+    // Whoever answers phones stays at the phones.
+    let back = match referer.as_ref().map(Uri::path) {
+        Some("/") => "/".to_owned(),
+        _ => format!("/calls/{id}"),
+    };
+    Ok(Redirect::to(&back).into_response())
 }

@@ -1,14 +1,16 @@
--- Calls of a batch, new and known.
+-- Calls of a batch, new and known. Members' lists, and who may see the parts of a call, follow the call.
+with written as (
 insert into calls as c (organization_id, id, provider, conversation_sid, integration_id, phone_number_id, mapping_id, direction,
     state, outcome, external_party, from_party, to_party, customer_id, answered_by, started_at, answered_at, ended_at,
-    billable_seconds, leg_count, check_at, swept_at, viewer_ids)
+    billable_seconds, leg_count, check_at, swept_at, fetches, viewer_ids)
 select organization_id, id, provider, conversation_sid, integration_id, phone_number_id, mapping_id, direction,
     state, outcome, external_party, from_party, to_party, customer_id, answered_by, started_at, answered_at, ended_at,
-    billable_seconds, leg_count, check_at, swept_at, viewer_ids
+    billable_seconds, leg_count, check_at, swept_at, fetches, viewer_ids
 from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, provider text, conversation_sid text, integration_id uuid,
     phone_number_id uuid, mapping_id uuid, direction text, state text, outcome text, external_party text, from_party text,
     to_party text, customer_id uuid, answered_by uuid, started_at timestamptz, answered_at timestamptz, ended_at timestamptz,
-    billable_seconds bigint, leg_count integer, check_at timestamptz, swept_at timestamptz, viewer_ids uuid[])
+    billable_seconds bigint, leg_count integer, check_at timestamptz, swept_at timestamptz,
+    fetches integer, viewer_ids uuid[])
 order by organization_id, id
 on conflict (organization_id, id) do update
 set conversation_sid = excluded.conversation_sid, phone_number_id = excluded.phone_number_id, mapping_id = excluded.mapping_id,
@@ -17,4 +19,34 @@ set conversation_sid = excluded.conversation_sid, phone_number_id = excluded.pho
     customer_id = excluded.customer_id, answered_by = excluded.answered_by, started_at = excluded.started_at,
     answered_at = excluded.answered_at, ended_at = excluded.ended_at, billable_seconds = excluded.billable_seconds,
     leg_count = excluded.leg_count, check_at = excluded.check_at, swept_at = excluded.swept_at,
-    viewer_ids = excluded.viewer_ids, fetches = 0, updated_at = now()
+    viewer_ids = excluded.viewer_ids, fetches = excluded.fetches, updated_at = now()
+returning organization_id, id, started_at, viewer_ids
+), unlisted as (
+    delete from call_viewers v using written w
+    where v.organization_id = w.organization_id and v.call_id = w.id
+        and (v.started_at <> w.started_at or v.user_id <> all (w.viewer_ids))
+), heard as (
+    update recordings r set viewer_ids = w.viewer_ids from written w
+    where r.organization_id = w.organization_id and r.call_id = w.id and r.viewer_ids <> w.viewer_ids
+), said as (
+    update transcripts t set viewer_ids = w.viewer_ids from written w
+    where t.organization_id = w.organization_id and t.call_id = w.id and t.viewer_ids <> w.viewer_ids
+), left_behind as (
+    update voicemails v set viewer_ids = w.viewer_ids from written w
+    where v.organization_id = w.organization_id and v.call_id = w.id and v.viewer_ids <> w.viewer_ids
+    returning v.organization_id, v.id, v.occurred_at, v.viewer_ids
+), unlisted_voicemails as (
+    delete from voicemail_viewers v using left_behind l
+    where v.organization_id = l.organization_id and v.voicemail_id = l.id and v.user_id <> all (l.viewer_ids)
+), listed_voicemails as (
+    insert into voicemail_viewers (organization_id, user_id, occurred_at, voicemail_id)
+    select l.organization_id, u.user_id, l.occurred_at, l.id
+    from left_behind l cross join unnest(l.viewer_ids) as u (user_id)
+    order by 1, 2, 3, 4
+    on conflict do nothing
+)
+insert into call_viewers (organization_id, user_id, started_at, call_id)
+select w.organization_id, u.user_id, w.started_at, w.id
+from written w cross join unnest(w.viewer_ids) as u (user_id)
+order by 1, 2, 3, 4
+on conflict do nothing

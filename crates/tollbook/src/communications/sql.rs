@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Direction, MessageState, MessageStatus, Provider};
 use tollbook_core::ids::{
-    CallId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId,
+    CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId,
 };
 use tollbook_core::phone::Party;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::calls::Source;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::metering::Attribution;
 use crate::numbers::Line;
 
 /// A message to write.
@@ -110,6 +111,7 @@ pub(super) struct VoicemailRow {
     pub(super) organization_id: OrganizationId,
     pub(super) id: Uuid,
     pub(super) call_id: CallId,
+    pub(super) leg_id: CallLegId,
     pub(super) provider: Provider,
     pub(super) sid: String,
     pub(super) duration_seconds: Option<i64>,
@@ -124,6 +126,7 @@ pub(super) struct RecordingRow {
     pub(super) organization_id: OrganizationId,
     pub(super) id: Uuid,
     pub(super) call_id: CallId,
+    pub(super) leg_id: CallLegId,
     pub(super) provider: Provider,
     pub(super) sid: String,
     pub(super) duration_seconds: Option<i64>,
@@ -138,6 +141,7 @@ pub(super) struct RecordingRow {
 pub(super) struct TranscriptRow {
     pub(super) organization_id: OrganizationId,
     pub(super) call_id: CallId,
+    pub(super) leg_id: CallLegId,
     pub(super) dialogue: Option<Value>,
     pub(super) summary: Option<Vec<String>>,
     pub(super) next_steps: Option<Vec<String>>,
@@ -147,22 +151,23 @@ fn json<T: Serialize>(rows: &[T]) -> Result<Value> {
     serde_json::to_value(rows).map_err(|e| Error::Internal(format!("rows cannot be written: {e}")))
 }
 
-pub(super) type KnownMessages = HashMap<(OrganizationId, String), (Uuid, MessageState, Timestamp)>;
+pub(super) type KnownMessages =
+    HashMap<(OrganizationId, IntegrationId, String), (Uuid, MessageState, Timestamp)>;
 
 /// What is known of these messages.
 pub(super) async fn messages(
     tx: &mut PgConnection,
-    integration: IntegrationId,
-    keys: &[(OrganizationId, &str)],
+    keys: &[(OrganizationId, IntegrationId, &str)],
 ) -> Result<KnownMessages> {
-    let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
-        keys.iter().map(|(o, s)| (o.uuid(), *s)).unzip();
+    let organizations: Vec<Uuid> = keys.iter().map(|(o, _, _)| o.uuid()).collect();
+    let integrations: Vec<Uuid> = keys.iter().map(|(_, i, _)| i.uuid()).collect();
+    let sids: Vec<&str> = keys.iter().map(|(_, _, sid)| *sid).collect();
     let rows = sqlx::query!(
-        "select m.organization_id, m.sid, m.id, m.observed, m.occurred_at
-         from unnest($2::uuid[], $3::text[]) as k (organization_id, sid)
-         join messages m on m.organization_id = k.organization_id and m.integration_id = $1 and m.sid = k.sid",
-        integration.uuid(),
+        "select m.organization_id, m.integration_id, m.sid, m.id, m.observed, m.occurred_at
+         from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, integration_id, sid)
+         join messages m on m.organization_id = k.organization_id and m.integration_id = k.integration_id and m.sid = k.sid",
         &organizations,
+        &integrations,
         &sids as &[&str],
     )
     .fetch_all(tx)
@@ -171,10 +176,12 @@ pub(super) async fn messages(
         .map(|row| {
             let state = serde_json::from_value(row.observed)
                 .map_err(|e| Error::Internal(format!("message {} cannot be read: {e}", row.id)))?;
-            Ok((
-                (row.organization_id.into(), row.sid),
-                (row.id, state, row.occurred_at.to_jiff()),
-            ))
+            let key = (
+                row.organization_id.into(),
+                row.integration_id.into(),
+                row.sid,
+            );
+            Ok((key, (row.id, state, row.occurred_at.to_jiff())))
         })
         .collect()
 }
@@ -227,17 +234,22 @@ pub(super) async fn write_voicemails(
     let unique: Vec<VoicemailRow> = unique.into_values().collect();
     let stored = sqlx::query!(
         "with written as (
-             insert into voicemails as v (organization_id, id, call_id, provider, sid, duration_seconds, transcript, provider_url, occurred_at, viewer_ids)
-             select r.organization_id, r.id, r.call_id, r.provider, r.sid, r.duration_seconds, r.transcript, r.provider_url, r.occurred_at, c.viewer_ids
-             from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, provider text, sid text,
+             insert into voicemails as v (organization_id, id, call_id, leg_id, provider, sid, duration_seconds, transcript, provider_url, occurred_at, viewer_ids)
+             select r.organization_id, r.id, r.call_id, r.leg_id, r.provider, r.sid, r.duration_seconds, r.transcript, r.provider_url, r.occurred_at, c.viewer_ids
+             from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, leg_id uuid, provider text, sid text,
                  duration_seconds bigint, transcript text, provider_url text, occurred_at timestamptz)
              join calls c on c.organization_id = r.organization_id and c.id = r.call_id
              order by r.organization_id, r.provider, r.sid
              on conflict (organization_id, provider, sid) do update
              set duration_seconds = coalesce(excluded.duration_seconds, v.duration_seconds),
                  transcript = coalesce(excluded.transcript, v.transcript),
-                 provider_url = coalesce(excluded.provider_url, v.provider_url)
+                 provider_url = coalesce(excluded.provider_url, v.provider_url),
+                 -- A record that was asked for may know only when it was changed last.
+                 occurred_at = least(excluded.occurred_at, v.occurred_at)
              returning organization_id, id, sid, occurred_at, viewer_ids
+         ), unlisted as (
+             delete from voicemail_viewers v using written w
+             where v.organization_id = w.organization_id and v.voicemail_id = w.id and v.occurred_at <> w.occurred_at
          ), listed as (
              insert into voicemail_viewers (organization_id, user_id, occurred_at, voicemail_id)
              select w.organization_id, u.user_id, w.occurred_at, w.id
@@ -261,6 +273,29 @@ pub(super) async fn write_voicemails(
     Ok(())
 }
 
+/// The provider's ids of the recordings that are known of these legs.
+pub(super) async fn recordings_of_legs(
+    tx: &mut PgConnection,
+    legs: &[(OrganizationId, CallLegId)],
+) -> Result<HashMap<CallLegId, Vec<String>>> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        legs.iter().map(|(o, l)| (o.uuid(), l.uuid())).unzip();
+    let rows = sqlx::query!(
+        r#"select k.leg_id as "leg_id!", r.sid
+         from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, leg_id)) k
+         join recordings r on r.organization_id = k.organization_id and r.leg_id = k.leg_id"#,
+        &organizations,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut known: HashMap<CallLegId, Vec<String>> = HashMap::new();
+    for row in rows {
+        known.entry(row.leg_id.into()).or_default().push(row.sid);
+    }
+    Ok(known)
+}
+
 /// Writes recordings, new and known; who may see the call may hear them.
 pub(super) async fn write_recordings(tx: &mut PgConnection, rows: &[RecordingRow]) -> Result<()> {
     if rows.is_empty() {
@@ -272,11 +307,11 @@ pub(super) async fn write_recordings(tx: &mut PgConnection, rows: &[RecordingRow
         .collect();
     let unique: Vec<&RecordingRow> = unique.into_values().collect();
     sqlx::query!(
-        "insert into recordings as v (organization_id, id, call_id, provider, sid, duration_seconds, content_type, provider_url,
+        "insert into recordings as v (organization_id, id, call_id, leg_id, provider, sid, duration_seconds, content_type, provider_url,
              started_at, occurred_at, viewer_ids)
-         select r.organization_id, r.id, r.call_id, r.provider, r.sid, r.duration_seconds, r.content_type, r.provider_url,
+         select r.organization_id, r.id, r.call_id, r.leg_id, r.provider, r.sid, r.duration_seconds, r.content_type, r.provider_url,
              r.started_at, r.occurred_at, c.viewer_ids
-         from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, provider text, sid text,
+         from jsonb_to_recordset($1) as r (organization_id uuid, id uuid, call_id uuid, leg_id uuid, provider text, sid text,
              duration_seconds bigint, content_type text, provider_url text, started_at timestamptz, occurred_at timestamptz)
          join calls c on c.organization_id = r.organization_id and c.id = r.call_id
          order by r.organization_id, r.provider, r.sid
@@ -312,9 +347,9 @@ pub(super) async fn write_transcripts(
     }
     let unique: Vec<TranscriptRow> = unique.into_values().collect();
     sqlx::query!(
-        "insert into transcripts as t (organization_id, call_id, dialogue, summary, next_steps, viewer_ids)
-         select r.organization_id, r.call_id, coalesce(r.dialogue, '[]'), coalesce(r.summary, '{}'), coalesce(r.next_steps, '{}'), c.viewer_ids
-         from jsonb_to_recordset($1) as r (organization_id uuid, call_id uuid, dialogue jsonb, summary text[], next_steps text[])
+        "insert into transcripts as t (organization_id, call_id, leg_id, dialogue, summary, next_steps, viewer_ids)
+         select r.organization_id, r.call_id, r.leg_id, coalesce(r.dialogue, '[]'), coalesce(r.summary, '{}'), coalesce(r.next_steps, '{}'), c.viewer_ids
+         from jsonb_to_recordset($1) as r (organization_id uuid, call_id uuid, leg_id uuid, dialogue jsonb, summary text[], next_steps text[])
          join calls c on c.organization_id = r.organization_id and c.id = r.call_id
          order by r.organization_id, r.call_id
          on conflict (organization_id, call_id) do update
@@ -329,22 +364,18 @@ pub(super) async fn write_transcripts(
     Ok(())
 }
 
-/// To whom and what a call's parts are attributed.
-pub(super) struct Attribution {
-    pub(super) customer: Option<CustomerId>,
-    pub(super) mapping: Option<MappingId>,
-    pub(super) user: Option<UserId>,
-}
-
-/// The attribution of these calls.
+/// To whom these calls are attributed, and how often people gave them to somebody else.
 pub(super) async fn attribution(
     tx: &mut PgConnection,
     calls: &[(OrganizationId, CallId)],
-) -> Result<HashMap<CallId, Attribution>> {
+) -> Result<HashMap<CallId, (Attribution, i32)>> {
+    if calls.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        "select c.id, c.customer_id, c.mapping_id, c.answered_by
+        "select c.id, c.customer_id, c.mapping_id, c.answered_by, c.moves
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id",
         &organizations,
@@ -360,7 +391,7 @@ pub(super) async fn attribution(
                 mapping: row.mapping_id.map(MappingId::from),
                 user: row.answered_by.map(UserId::from),
             };
-            (row.id.into(), attribution)
+            (row.id.into(), (attribution, row.moves))
         })
         .collect())
 }

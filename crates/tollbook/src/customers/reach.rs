@@ -57,6 +57,16 @@ pub(crate) async fn give_number(
     Ok(id)
 }
 
+/// Fails with 404 unless there is such a customer. Holds them as they are.
+pub(crate) async fn expect(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> Result<()> {
+    let is_there = reach::lock_customer(tx, organization, customer).await?;
+    is_there.then_some(()).ok_or(Error::NotFound("customer"))
+}
+
 /// Ends a customer's number.
 pub(crate) async fn end_number(
     tx: &mut PgConnection,

@@ -21,7 +21,7 @@ use super::{csrf, enter, health, idempotency};
 use crate::app::App;
 use crate::config::Settings;
 use crate::identity;
-use crate::{integrations, search};
+use crate::{inbox, integrations, search};
 
 /// The longest body in bytes, except for webhooks.
 const BODY_MAX: usize = 1 << 20;
@@ -93,7 +93,14 @@ fn integration_routes() -> Vec<Route> {
     vec![
         get("/api/integrations", OrgAdmin, api::list),
         post("/api/integrations", OrgAdmin, api::create),
+        patch("/api/integrations/{id}", OrgAdmin, api::change),
         delete("/api/integrations/{id}", OrgAdmin, api::remove),
+        get("/api/integrations/{id}/inbox", OrgAdmin, inbox::list::list),
+        post(
+            "/api/integrations/{id}/inbox/{inboxId}/replay",
+            OrgAdmin,
+            inbox::list::replay,
+        ),
     ]
 }
 
@@ -117,16 +124,19 @@ fn search_routes() -> Vec<Route> {
 }
 
 fn live_routes() -> Vec<Route> {
-    use crate::calls::web;
+    use crate::calls::{api as calls, web};
     use crate::communications;
     use crate::live::api;
     use crate::recordings;
     vec![
         get("/", OrgMember, web::live_page),
         get("/calls/{id}", OrgMember, web::call),
+        post("/calls/{id}/customer", OrgMember, web::post_customer),
         get("/communications", OrgMember, communications::web::page),
         get("/communications.csv", OrgMember, communications::web::csv),
         get("/api/calls", OrgMember, communications::api::calls),
+        get("/api/calls/{id}", OrgMember, calls::get_call),
+        post("/api/calls/{id}/customer", OrgMember, calls::post_customer),
         get("/api/messages", OrgMember, communications::api::messages),
         get(
             "/api/messages/{id}",

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
 
-use super::sql;
+use super::{lane, sql};
 use crate::app::Wake;
 use crate::db::Db;
 use crate::db::batch::{Commit, GroupCommit};
@@ -16,8 +16,6 @@ use crate::ids::new_id;
 
 /// The most webhooks of one transaction.
 const BATCH_MAX: usize = 500;
-/// Rows of one lane are interpreted one after another.
-const LANES: u8 = 64;
 
 /// A webhook whose signature was checked.
 #[derive(Debug, Clone)]
@@ -118,17 +116,13 @@ impl Commit<Webhook> for Store {
 }
 
 fn prepare(webhook: &Webhook) -> Prepared<'_> {
+    // What cannot be read waits in a lane like any other, to be looked at there.
+    let events = super::parse(webhook.provider, &webhook.body).unwrap_or_default();
+    let subject = lane::subject(&events).unwrap_or(&webhook.event_key);
     Prepared {
         id: new_id(),
-        lane: lane(webhook.integration),
+        lane: lane::of(webhook.integration, subject),
         body_hash: Sha256::digest(&webhook.body).into(),
         webhook,
     }
-}
-
-/// One account at a provider is one lane: its calls may turn out to belong together, and set-based interpretation is
-/// fast enough that one worker keeps up with it.
-pub(super) fn lane(integration: IntegrationId) -> i16 {
-    let [.., last] = integration.uuid().into_bytes();
-    i16::from(last % LANES)
 }

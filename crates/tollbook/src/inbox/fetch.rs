@@ -6,8 +6,8 @@ use tollbook_core::calls::{Fact, Leg};
 use tollbook_core::ids::IntegrationId;
 use tollbook_providers::Telephony as _;
 
-use super::accept::lane;
-use super::sql;
+use super::interpret::add_others;
+use super::{lane, sql};
 use crate::app::App;
 use crate::calls::{self, Observation, Source, Told};
 use crate::communications::{self, Extra};
@@ -23,16 +23,21 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
         provider: account.provider,
     };
     let mut tx = app.db.begin(&Actor::system()).await?;
-    sql::wait_for_lane(&mut tx, lane(integration)).await?;
-    let known = calls::calls_of_sids(&mut tx, integration, &[sid]).await?;
-    let organization = match known.get(sid) {
-        Some((organization, _)) => Some(*organization),
+    hold(
+        &mut tx,
+        &[(integration, lane::subject(&events).unwrap_or(sid))],
+    )
+    .await?;
+    let known = calls::calls_of_records(&mut tx, &[(integration, sid)]).await?;
+    let of_record = known.get(&(integration, sid.to_owned()));
+    let organization = match of_record {
+        Some(leg) => Some(leg.organization),
         None => account.organization,
     };
     let Some(organization) = organization else {
         return Ok(());
     };
-    let observations = events
+    let observations: Vec<Observation> = events
         .iter()
         .filter_map(|event| {
             let told = Told {
@@ -41,23 +46,29 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
                 inbox: None,
             };
             Some(Observation {
+                source,
                 organization,
                 leg: Leg::seen(event)?,
                 told: Some(told),
             })
         })
         .collect();
-    let extras = events
+    let extras: Vec<Extra> = events
         .into_iter()
         .filter(|event| !matches!(event.fact, Fact::Call(_) | Fact::Ignored { .. }))
         .map(|event| Extra {
+            source,
             organization,
             event,
         })
         .collect();
-    let call_of_sid = calls::observe(&mut tx, source, observations).await?;
-    communications::write(&mut tx, source, extras, &known, &call_of_sid).await?;
+    let (mut of_records, mut effects) = calls::observe(&mut tx, &observations, &known).await?;
+    add_others(&mut tx, &mut of_records, &extras).await?;
+    effects.join(communications::write(&mut tx, extras, &of_records).await?);
+    sql::hurry(&mut tx, &[sid]).await?;
+    effects.write(&mut tx).await?;
     tx.commit().await?;
+    app.wake.inbox.notify_one();
     app.wake.live.notify_one();
     app.wake.rating.notify_one();
     Ok(())
@@ -83,11 +94,12 @@ pub(crate) async fn sync_numbers(app: &App, integration: IntegrationId) -> Resul
     Ok(())
 }
 
-/// Keeps the interpreter from an account until the transaction ends; false if it is at work there. It is not waited
-/// for, since the caller may hold what it needs.
-pub(crate) async fn try_hold_lane(
-    tx: &mut PgConnection,
-    integration: IntegrationId,
-) -> Result<bool> {
-    Ok(sql::lock_lane(tx, lane(integration)).await?)
+/// Waits for the interpreters to leave these records, and keeps them from them until the transaction ends. Whoever calls
+/// it holds nothing yet.
+pub(crate) async fn hold(tx: &mut PgConnection, records: &[(IntegrationId, &str)]) -> Result<()> {
+    let lanes: Vec<i16> = records
+        .iter()
+        .map(|(integration, subject)| lane::of(*integration, subject))
+        .collect();
+    Ok(sql::wait_for_lanes(tx, &lanes).await?)
 }

@@ -7,19 +7,21 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
-use tollbook_core::calls::{Fact, Leg, Phase, Provider, ProviderEvent};
+use tollbook_core::calls::{Fact, Leg, Phase, ProviderEvent};
 use tollbook_core::ids::{IntegrationId, OrganizationId};
 
-use super::sql::{self, Queued};
+use super::places::{Places, line_key};
+use super::sql::{self, Queued, Waiting};
 use crate::app::App;
-use crate::calls::{self, CallOfSid, Observation, Source, Told};
+use crate::calls::{self, CallOfRecord, Observation, Source, Told};
 use crate::communications::{self, Extra};
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, NewJob};
-use crate::numbers::{self, LineKey};
 
-/// Webhooks of one transaction.
-const BATCH_MAX: i64 = 200;
+/// Webhooks of one transaction. Those of one call are written once.
+const BATCH_MAX: i64 = 400;
+/// Lanes of one transaction, so that another worker finds free ones.
+const LANES_MAX: i64 = 32;
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_secs(1);
 /// How often a part waits for its call before the provider is asked, and before a person is.
@@ -36,7 +38,7 @@ pub(crate) fn start(app: &App, stop: &CancellationToken, tasks: &mut JoinSet<()>
 
 async fn work(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match drain(&app).await {
+        match interpret_some(&app).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => tracing::warn!(%error, "the inbox cannot be interpreted"),
@@ -49,26 +51,32 @@ async fn work(app: App, stop: CancellationToken) {
     }
 }
 
-/// Interprets a batch of each busy lane; returns how many webhooks were looked at.
+/// Interprets until nothing is left that this node may take; returns how many webhooks were looked at.
 pub(crate) async fn drain(app: &App) -> Result<usize> {
-    let mut tx = app.db.begin(&Actor::system()).await?;
-    let lanes = sql::busy_lanes(&mut tx).await?;
-    tx.rollback().await?;
     let mut count = 0;
-    for lane in lanes {
-        count += drain_lane(app, lane).await?;
+    loop {
+        match interpret_some(app).await? {
+            0 => return Ok(count),
+            some => count += some,
+        }
     }
-    Ok(count)
 }
 
-async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
+/// Interprets one batch; returns how many webhooks were looked at. A batch that the database refuses is halved until the
+/// bad webhook stands alone, and that is set aside: it must not hold up the others.
+async fn interpret_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
         let mut tx = app.db.begin(&Actor::system()).await?;
-        if !sql::lock_lane(&mut tx, lane).await? {
+        let lanes = sql::claim_lanes(&mut tx, LANES_MAX).await?;
+        if lanes.is_empty() {
             return Ok(0);
         }
-        let batch = sql::next(&mut tx, lane, limit).await?;
+        if limit == BATCH_MAX {
+            // There may be more than one can take.
+            app.wake.inbox.notify_one();
+        }
+        let batch = sql::next(&mut tx, &lanes, limit).await?;
         let Some(first) = batch.first() else {
             return Ok(0);
         };
@@ -81,20 +89,18 @@ async fn drain_lane(app: &App, lane: i16) -> Result<usize> {
                 return Ok(batch.len());
             }
             Err(error) if error.is_transient() => return Err(error),
-            // One webhook that cannot be stored must not hold up its neighbours: find it, and set it aside.
             Err(error) if batch.len() == 1 => {
-                let (seq, text) = (first.seq, error_text(&error));
+                let text = error_text(&error);
                 tracing::error!(inbox = %first.id, error = %text, "a webhook cannot be interpreted");
-                drop(tx);
+                tx.rollback().await?;
                 let mut tx = app.db.begin(&Actor::system()).await?;
-                sql::park(&mut tx, &[seq], &[&text]).await?;
+                sql::park(&mut tx, &[(first.seq, text)]).await?;
                 tx.commit().await?;
                 return Ok(1);
             }
             Err(_) => {
-                limit = (limit / 2)
-                    .min(i64::try_from(batch.len()).unwrap_or(1) / 2)
-                    .max(1);
+                tx.rollback().await?;
+                limit = i64::try_from(batch.len() / 2).unwrap_or(1).max(1);
             }
         }
     }
@@ -107,239 +113,179 @@ fn error_text(error: &Error) -> String {
     }
 }
 
-/// What is done with a webhook after its events were looked at.
+/// A webhook that could be read.
+pub(super) struct Said<'a> {
+    queued: &'a Queued,
+    pub(super) source: Source,
+    pub(super) events: Vec<ProviderEvent>,
+}
+
+/// What is done with webhooks after their events were looked at.
 #[derive(Default)]
 struct Verdicts {
     done: Vec<i64>,
-    later: Vec<(i64, String)>,
+    later: Vec<Waiting>,
     parked: Vec<(i64, String)>,
     jobs: Vec<NewJob>,
+    observations: Vec<Observation>,
+    extras: Vec<Extra>,
 }
 
+/// Everything a batch says, whatever the accounts and organizations: each statement once.
 async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
     let mut verdicts = Verdicts::default();
-    let mut accounts: Vec<(IntegrationId, Provider)> =
-        batch.iter().map(|q| (q.integration, q.provider)).collect();
-    accounts.sort_unstable();
-    accounts.dedup();
-    for (integration, provider) in accounts {
-        let source = Source {
-            integration,
-            provider,
-        };
-        let of_account: Vec<&Queued> = batch
-            .iter()
-            .filter(|q| q.integration == integration)
-            .collect();
-        interpret_account(tx, source, &of_account, &mut verdicts).await?;
-    }
-    sql::done(tx, &verdicts.done).await?;
-    let (seqs, errors) = split(&verdicts.later);
-    sql::later(tx, &seqs, &errors).await?;
-    let (seqs, errors) = split(&verdicts.parked);
-    sql::park(tx, &seqs, &errors).await?;
-    jobs::enqueue(tx, &verdicts.jobs).await
-}
-
-fn split(items: &[(i64, String)]) -> (Vec<i64>, Vec<&str>) {
-    items
-        .iter()
-        .map(|(seq, error)| (*seq, error.as_str()))
-        .unzip()
-}
-
-async fn interpret_account(
-    tx: &mut PgConnection,
-    source: Source,
-    batch: &[&Queued],
-    verdicts: &mut Verdicts,
-) -> Result<()> {
-    let mut told: Vec<(&Queued, Vec<ProviderEvent>)> = Vec::with_capacity(batch.len());
+    let mut said = Vec::with_capacity(batch.len());
     for queued in batch {
-        match super::parse(source.provider, &queued.body) {
-            Ok(events) => told.push((queued, events)),
+        match super::parse(queued.provider, &queued.body) {
+            Ok(events) => said.push(Said {
+                queued,
+                source: Source {
+                    integration: queued.integration,
+                    provider: queued.provider,
+                },
+                events,
+            }),
             Err(error) => verdicts.parked.push((queued.seq, error.to_string())),
         }
     }
-    let events: Vec<&ProviderEvent> = told.iter().flat_map(|(_, events)| events).collect();
-    let places = Places::find(tx, source, &events).await?;
-    let mut observations = Vec::new();
-    let mut extras = Vec::new();
-    for (queued, events) in &told {
-        match sort_out(source, queued, events, &places) {
-            Sorted::Taken(mut o, mut e) => {
-                observations.append(&mut o);
-                extras.append(&mut e);
-                verdicts.done.push(queued.seq);
+    let places = Places::find(tx, &said).await?;
+    for (said, lines) in said.iter().zip(&places.lines) {
+        verdicts.judge(said, lines, &places);
+    }
+    let Verdicts {
+        done,
+        later,
+        parked,
+        jobs,
+        observations,
+        extras,
+    } = verdicts;
+    let (mut known, mut effects) = calls::observe(tx, &observations, &places.calls).await?;
+    add_others(tx, &mut known, &extras).await?;
+    effects.join(communications::write(tx, extras, &known).await?);
+    let new = known.keys().filter(|key| !places.calls.contains_key(*key));
+    let new: Vec<&str> = new.map(|(_, sid)| sid.as_str()).collect();
+    sql::hurry(tx, &new).await?;
+    sql::later(tx, &later).await?;
+    sql::park(tx, &parked).await?;
+    jobs::enqueue(tx, &jobs).await?;
+    sql::done(tx, &done).await?;
+    effects.write(tx).await
+}
+
+/// Finds the calls of parts whose calls the batch did not touch. Only now that nobody else can change them.
+pub(super) async fn add_others(
+    tx: &mut PgConnection,
+    known: &mut CallOfRecord,
+    extras: &[Extra],
+) -> Result<()> {
+    let keys: BTreeSet<(IntegrationId, &str)> = extras
+        .iter()
+        .filter_map(|extra| Some((extra.source.integration, extra.event.call_sid()?)))
+        .filter(|(integration, sid)| !known.contains_key(&(*integration, (*sid).to_owned())))
+        .collect();
+    let keys: Vec<(IntegrationId, &str)> = keys.into_iter().collect();
+    known.extend(calls::calls_of_records(tx, &keys).await?);
+    Ok(())
+}
+
+impl Verdicts {
+    /// Decides what becomes of a webhook: taken in whole, or put off whole.
+    fn judge(&mut self, said: &Said<'_>, lines: &[Option<OrganizationId>], places: &Places) {
+        let Said {
+            queued,
+            source,
+            events,
+        } = said;
+        let mut organizations = HashMap::new();
+        for (place, (event, line)) in events.iter().zip(lines).enumerate() {
+            if matches!(event.fact, Fact::Ignored { .. }) {
+                continue;
             }
-            Sorted::UnknownNumber(number) => {
-                verdicts
-                    .parked
-                    .push((queued.seq, format!("unknown number `{number}`")));
-                verdicts.jobs.push(NewJob::unique(
-                    Job::SyncNumbers {
-                        integration: source.integration,
-                    },
-                    source.integration.to_string(),
-                ));
-            }
-            Sorted::UnknownCall(sid) => wait_for_call(source, queued, &sid, verdicts),
-        }
-    }
-    let call_of_sid = calls::observe(tx, source, observations).await?;
-    communications::write(tx, source, extras, &places.calls, &call_of_sid).await
-}
-
-/// A part of a call has come before the call itself.
-fn wait_for_call(source: Source, queued: &Queued, sid: &str, verdicts: &mut Verdicts) {
-    let why = format!("unknown call `{sid}`");
-    if queued.attempts >= ATTEMPTS_BEFORE_PARKING {
-        verdicts.parked.push((queued.seq, why));
-        return;
-    }
-    if queued.attempts == ATTEMPTS_BEFORE_FETCH {
-        let job = Job::FetchCall {
-            integration: source.integration,
-            sid: sid.to_owned(),
-        };
-        verdicts
-            .jobs
-            .push(NewJob::unique(job, format!("{}:{sid}", source.integration)));
-    }
-    verdicts.later.push((queued.seq, why));
-}
-
-/// Which organization each call record and each number of a batch belongs to.
-struct Places {
-    /// By call record: known calls.
-    calls: CallOfSid,
-    /// By call record: those that this batch makes known.
-    coming: HashMap<String, OrganizationId>,
-    /// By event key: whose number the event is about.
-    lines: HashMap<String, OrganizationId>,
-}
-
-impl Places {
-    async fn find(
-        tx: &mut PgConnection,
-        source: Source,
-        events: &[&ProviderEvent],
-    ) -> Result<Self> {
-        let keys: Vec<LineKey> = events
-            .iter()
-            .filter_map(|event| line_key(source.provider, event))
-            .collect();
-        let found = numbers::resolve_lines(tx, &keys).await?;
-        let named = events
-            .iter()
-            .filter(|event| line_key(source.provider, event).is_some());
-        let lines: HashMap<String, OrganizationId> = named
-            .zip(found)
-            .filter_map(|(event, line)| Some((event.key.clone(), line?.organization)))
-            .collect();
-        let sids: BTreeSet<&str> = events.iter().filter_map(|event| event.call_sid()).collect();
-        let sids: Vec<&str> = sids.into_iter().collect();
-        let calls = calls::calls_of_sids(tx, source.integration, &sids).await?;
-        let mut coming: HashMap<String, OrganizationId> = HashMap::new();
-        for event in events {
-            if let (Some(sid), Some(organization)) = (event.call_sid(), lines.get(&event.key))
-                && matches!(event.fact, Fact::Call(_) | Fact::Voicemail(_))
-            {
-                coming.entry(sid.to_owned()).or_insert(*organization);
-            }
-        }
-        // A leg without a number of its own is where its parent is.
-        for event in events {
-            if let Fact::Call(fact) = &event.fact
-                && let Some(parent) = &fact.parent_sid
-                && let Some(organization) = calls
-                    .get(parent)
-                    .map(|(o, _)| *o)
-                    .or(coming.get(parent).copied())
-            {
-                coming.entry(fact.sid.clone()).or_insert(organization);
-            }
-        }
-        Ok(Self {
-            calls,
-            coming,
-            lines,
-        })
-    }
-
-    /// A record stays with the organization that it was first known in, whatever becomes of the number.
-    fn of_call(&self, sid: &str) -> Option<OrganizationId> {
-        self.calls
-            .get(sid)
-            .map(|(organization, _)| *organization)
-            .or_else(|| self.coming.get(sid).copied())
-    }
-}
-
-fn line_key(provider: Provider, event: &ProviderEvent) -> Option<LineKey> {
-    let e164 = match &event.fact {
-        Fact::Call(fact) => fact.our_number.clone(),
-        Fact::Message(fact) => fact.our_number.clone(),
-        Fact::Voicemail(_)
-        | Fact::Recording(_)
-        | Fact::Transcript(_)
-        | Fact::Summary(_)
-        | Fact::Ignored { .. } => None,
-    };
-    let sid = event.number_sid().map(str::to_owned);
-    (sid.is_some() || e164.is_some()).then_some(LineKey {
-        provider,
-        sid,
-        e164,
-        at: event.occurred_at,
-    })
-}
-
-enum Sorted {
-    Taken(Vec<Observation>, Vec<Extra>),
-    UnknownNumber(String),
-    UnknownCall(String),
-}
-
-fn sort_out(source: Source, queued: &Queued, events: &[ProviderEvent], places: &Places) -> Sorted {
-    let (mut observations, mut extras) = (Vec::new(), Vec::new());
-    for event in events {
-        let organization = match event.call_sid() {
-            Some(sid) => places.of_call(sid),
-            None => places.lines.get(&event.key).copied(),
-        };
-        if matches!(event.fact, Fact::Ignored { .. }) {
-            continue;
-        }
-        let Some(organization) = organization else {
-            let number = line_key(source.provider, event)
-                .map(|key| key.sid.or(key.e164.map(|n| n.to_string())));
-            return match (number.flatten(), event.call_sid()) {
-                (Some(number), _) => Sorted::UnknownNumber(number),
-                (None, Some(sid)) => Sorted::UnknownCall(sid.to_owned()),
-                (None, None) => Sorted::UnknownNumber("none given".into()),
+            let organization = match event.call_sid() {
+                Some(sid) => places.of_call(source.integration, sid),
+                None => *line,
             };
-        };
+            match organization {
+                Some(organization) => drop(organizations.insert(place, organization)),
+                None => return self.put_off(queued, *source, event),
+            }
+        }
+        for (place, event) in events.iter().enumerate() {
+            if let Some(organization) = organizations.get(&place) {
+                self.take(queued, *source, *organization, event);
+            }
+        }
+        self.done.push(queued.seq);
+    }
+
+    fn take(
+        &mut self,
+        queued: &Queued,
+        source: Source,
+        organization: OrganizationId,
+        event: &ProviderEvent,
+    ) {
         if let Some(leg) = Leg::seen(event) {
             let told = Told {
                 occurred_at: event.occurred_at,
                 kind: timeline_kind(&event.fact),
                 inbox: Some((queued.id.uuid(), queued.received_at)),
             };
-            observations.push(Observation {
+            self.observations.push(Observation {
+                source,
                 organization,
                 leg,
                 told: Some(told),
             });
         }
         if !matches!(event.fact, Fact::Call(_)) {
-            extras.push(Extra {
+            self.extras.push(Extra {
+                source,
                 organization,
                 event: event.clone(),
             });
         }
     }
-    Sorted::Taken(observations, extras)
+
+    /// A webhook of an unknown number waits until the provider's list of numbers was read; a part of a call that has come
+    /// before the call itself waits for the call.
+    fn put_off(&mut self, queued: &Queued, source: Source, event: &ProviderEvent) {
+        let key = line_key(source, event);
+        let number = key.map(|key| key.sid.or(key.e164.map(|n| n.to_string())));
+        match (number.flatten(), event.call_sid()) {
+            (None, Some(sid)) => self.wait_for_call(queued, source.integration, sid),
+            (number, _) => {
+                let number = number.unwrap_or_else(|| "none given".to_owned());
+                self.parked
+                    .push((queued.seq, format!("unknown number `{number}`")));
+                let integration = source.integration;
+                let job = Job::SyncNumbers { integration };
+                self.jobs.push(NewJob::unique(job, integration.to_string()));
+            }
+        }
+    }
+
+    fn wait_for_call(&mut self, queued: &Queued, integration: IntegrationId, sid: &str) {
+        if queued.attempts >= ATTEMPTS_BEFORE_PARKING {
+            let why = format!("unknown call `{sid}`");
+            self.parked.push((queued.seq, why));
+            return;
+        }
+        let sid = sid.to_owned();
+        if queued.attempts == ATTEMPTS_BEFORE_FETCH {
+            let key = format!("{integration}:{sid}");
+            let job = Job::FetchCall {
+                integration,
+                sid: sid.clone(),
+            };
+            self.jobs.push(NewJob::unique(job, key));
+        }
+        self.later.push(Waiting {
+            seq: queued.seq,
+            sid,
+        });
+    }
 }
 
 /// What the timeline calls it.

@@ -4,13 +4,16 @@ mod accept;
 pub(crate) mod api;
 mod fetch;
 mod interpret;
+mod lane;
+pub(crate) mod list;
+mod places;
 mod sql;
 
 use tollbook_core::calls::{Provider, ProviderEvent};
 use tollbook_providers::{Malformed, openphone};
 
 pub(crate) use accept::{InboxWriter, writer};
-pub(crate) use fetch::{fetch_call, sync_numbers, try_hold_lane};
+pub(crate) use fetch::{fetch_call, hold, sync_numbers};
 pub(crate) use interpret::{drain, start};
 
 /// What a webhook's body says.

@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{InboxId, IntegrationId};
 use uuid::Uuid;
 
 use super::accept::Prepared;
+use super::list::{Place, Progress, Received};
 use crate::db::types::Text;
 
 /// Stores webhooks whose keys are new and queues them; returns the ids that were added.
@@ -121,50 +123,69 @@ pub(super) struct Queued {
     pub(super) attempts: i32,
 }
 
-/// The lanes that have something to do, the one waiting longest first.
-pub(super) async fn busy_lanes(tx: &mut PgConnection) -> sqlx::Result<Vec<i16>> {
+/// A webhook about a part of a call that is not known yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) seq: i64,
+    pub(super) sid: String,
+}
+
+/// Takes up to so many free lanes for this transaction, those that wait longest first. A lane is only tried when it is
+/// about to be returned, so none is held in vain, and another worker finds the others.
+pub(super) async fn claim_lanes(tx: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<i16>> {
     sqlx::query_scalar!(
-        "select lane from inbox_queue where parked_at is null and run_at <= clock_timestamp()
-         group by lane order by min(seq)"
+        r#"select l.lane::smallint as "lane!" from (
+               select s.lane, q.seq from generate_series(0, 63) as s (lane)
+               cross join lateral (
+                   select q.seq from inbox_queue q
+                   where q.lane = s.lane and q.parked_at is null and q.run_at <= clock_timestamp()
+                   -- all organizations: the queue is the platform's
+                   order by q.seq limit 1
+               ) q
+               order by q.seq offset 0
+           ) l
+           where pg_try_advisory_xact_lock(8243002, l.lane)
+           limit $1"#,
+        limit,
     )
     .fetch_all(tx)
     .await
 }
 
-/// Takes a lane for this transaction; false if another worker has it.
-pub(super) async fn lock_lane(tx: &mut PgConnection, lane: i16) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock(8243002, $1) as "locked!""#,
-        i32::from(lane)
+/// Waits for lanes, in order: what is told of calls from elsewhere must not cross with their webhooks.
+pub(super) async fn wait_for_lanes(tx: &mut PgConnection, lanes: &[i16]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(8243002, k.lane) from (select distinct lane::integer as lane from unnest($1::smallint[]) as k (lane) order by 1) k",
+        lanes
     )
-    .fetch_one(tx)
-    .await
-}
-
-/// Waits for a lane: what is told about an account's calls from elsewhere must not cross with its webhooks.
-pub(super) async fn wait_for_lane(tx: &mut PgConnection, lane: i16) -> sqlx::Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock(8243002, $1)", i32::from(lane))
-        .fetch_one(tx)
-        .await?;
+    .fetch_all(tx)
+    .await?;
     Ok(())
 }
 
-/// The next webhooks of a lane, in the order in which they came.
+/// The oldest webhooks of claimed lanes, about `limit` of them, fairly from each, in the order in which they came. A
+/// statement of its own: it sees what the lanes' last holder committed.
 pub(super) async fn next(
     tx: &mut PgConnection,
-    lane: i16,
+    lanes: &[i16],
     limit: i64,
 ) -> sqlx::Result<Vec<Queued>> {
+    let count = i64::try_from(lanes.len()).unwrap_or(i64::MAX).max(1);
+    let share = limit.saturating_add(count - 1) / count;
     let rows = sqlx::query!(
         r#"select q.seq, q.inbox_id, q.received_at, q.attempts, i.integration_id,
              i.provider as "provider: Text<Provider>", i.body
-         from inbox_queue q
+         from unnest($1::smallint[]) as l (lane)
+         cross join lateral (
+             select * from inbox_queue q
+             where q.lane = l.lane and q.parked_at is null and q.run_at <= clock_timestamp()
+             -- all organizations: the queue is the platform's
+             order by q.seq limit $2
+         ) q
          join inbox i on i.received_at = q.received_at and i.id = q.inbox_id
-         where q.lane = $1 and q.parked_at is null and q.run_at <= clock_timestamp()
-         -- all organizations: the queue is the platform's
-         order by q.seq
-         limit $2"#,
-        lane,
+         order by q.seq limit $3"#,
+        lanes,
+        share,
         limit,
     )
     .fetch_all(tx)
@@ -185,25 +206,46 @@ pub(super) async fn next(
 
 /// These are interpreted.
 pub(super) async fn done(tx: &mut PgConnection, seqs: &[i64]) -> sqlx::Result<()> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
     sqlx::query!("delete from inbox_queue where seq = any($1)", seqs)
         .execute(tx)
         .await?;
     Ok(())
 }
 
-/// These have to wait: for something that has not come yet, with longer waits each time.
-pub(super) async fn later(
-    tx: &mut PgConnection,
-    seqs: &[i64],
-    errors: &[&str],
-) -> sqlx::Result<()> {
+/// These have to wait for a call that has not come yet, with longer waits each time.
+pub(super) async fn later(tx: &mut PgConnection, waiting: &[Waiting]) -> sqlx::Result<()> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let seqs: Vec<i64> = waiting.iter().map(|it| it.seq).collect();
+    let sids: Vec<&str> = waiting.iter().map(|it| it.sid.as_str()).collect();
     sqlx::query!(
-        "update inbox_queue q set attempts = attempts + 1, last_error = e.error,
+        "update inbox_queue q set attempts = attempts + 1, last_error = 'unknown call `' || e.sid || '`', waits_for = e.sid,
              run_at = clock_timestamp() + least(power(2, attempts) * interval '250 milliseconds', interval '10 minutes')
-         from unnest($1::bigint[], $2::text[]) as e (seq, error)
+         from unnest($1::bigint[], $2::text[]) as e (seq, sid)
          where q.seq = e.seq",
-        seqs,
-        errors as &[&str],
+        &seqs,
+        &sids as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What waits for these calls need not wait longer.
+pub(super) async fn hurry(tx: &mut PgConnection, sids: &[&str]) -> sqlx::Result<()> {
+    if sids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update inbox_queue set run_at = clock_timestamp(), waits_for = null where seq in (
+             select seq from inbox_queue where waits_for = any($1) and parked_at is null
+             -- all organizations: the queue is the platform's
+             order by seq for update skip locked)",
+        sids as &[&str],
     )
     .execute(tx)
     .await?;
@@ -211,13 +253,20 @@ pub(super) async fn later(
 }
 
 /// These wait for a person, or for what they name to become known.
-pub(super) async fn park(tx: &mut PgConnection, seqs: &[i64], errors: &[&str]) -> sqlx::Result<()> {
+pub(super) async fn park(tx: &mut PgConnection, parked: &[(i64, String)]) -> sqlx::Result<()> {
+    if parked.is_empty() {
+        return Ok(());
+    }
+    let (seqs, errors): (Vec<i64>, Vec<&str>) = parked
+        .iter()
+        .map(|(seq, error)| (*seq, error.as_str()))
+        .unzip();
     sqlx::query!(
         "update inbox_queue q set attempts = attempts + 1, last_error = e.error, parked_at = clock_timestamp()
          from unnest($1::bigint[], $2::text[]) as e (seq, error)
          where q.seq = e.seq",
-        seqs,
-        errors as &[&str],
+        &seqs,
+        &errors as &[&str],
     )
     .execute(tx)
     .await?;
@@ -236,4 +285,104 @@ pub(super) async fn unpark(tx: &mut PgConnection, integration: IntegrationId) ->
     .execute(tx)
     .await?;
     Ok(result.rows_affected())
+}
+
+/// Webhooks of an account, newest first, after `after`.
+pub(super) async fn received(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    state: Option<Progress>,
+    after: Option<Place>,
+    limit: i64,
+) -> sqlx::Result<Vec<Received>> {
+    let rows = sqlx::query!(
+        r#"select i.id, i.received_at, i.event_key, i.verdict, q.seq as "seq?", q.attempts as "attempts?", q.last_error, q.parked_at,
+             q.run_at as "run_at?"
+         from inbox i
+         left join inbox_queue q on q.inbox_id = i.id
+         where i.integration_id = $1 and ($3::timestamptz is null or (i.received_at, i.id) < ($3, $4::uuid))
+             and ($2::text is null or $2 = case when q.seq is null then 'done' when q.parked_at is null then 'waiting' else 'parked' end)
+         -- all organizations: one account may serve several
+         order by i.received_at desc, i.id desc limit $5"#,
+        integration.uuid(),
+        state.map(Progress::as_str),
+        after.map(|place| place.at.to_sqlx()) as _,
+        after.map(|place| place.id.uuid()),
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let state = match (row.seq, row.parked_at) {
+                (None, _) => Progress::Done,
+                (Some(_), None) => Progress::Waiting,
+                (Some(_), Some(_)) => Progress::Parked,
+            };
+            let next = row.run_at.filter(|_| state == Progress::Waiting);
+            Received {
+                id: row.id.into(),
+                received_at: row.received_at.to_jiff(),
+                event_key: row.event_key,
+                verdict: row.verdict,
+                state,
+                attempts: row.attempts.unwrap_or(0),
+                error: row.last_error,
+                next_try_at: next.map(jiff_sqlx::Timestamp::to_jiff),
+            }
+        })
+        .collect())
+}
+
+/// A webhook as it was stored.
+pub(super) struct Stored {
+    pub(super) received_at: Timestamp,
+    pub(super) provider: Provider,
+    pub(super) event_key: String,
+    pub(super) verdict: String,
+    pub(super) body: Vec<u8>,
+}
+
+/// A webhook of an account.
+pub(super) async fn stored(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    id: InboxId,
+) -> sqlx::Result<Option<Stored>> {
+    let row = sqlx::query!(
+        r#"select received_at, provider as "provider: Text<Provider>", event_key, verdict, body from inbox
+         where id = $1 and integration_id = $2 -- all organizations: one account may serve several"#,
+        id.uuid(),
+        integration.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| Stored {
+        received_at: row.received_at.to_jiff(),
+        provider: row.provider.0,
+        event_key: row.event_key,
+        verdict: row.verdict,
+        body: row.body,
+    }))
+}
+
+/// Queues a webhook to be interpreted, again or at once.
+pub(super) async fn requeue(
+    tx: &mut PgConnection,
+    id: InboxId,
+    received_at: Timestamp,
+    lane: i16,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into inbox_queue (lane, inbox_id, received_at) values ($1, $2, $3)
+         on conflict (inbox_id) do update
+         set lane = excluded.lane, parked_at = null, attempts = 0, last_error = null, waits_for = null, run_at = clock_timestamp()",
+        lane,
+        id.uuid(),
+        received_at.to_sqlx() as _,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -107,7 +107,7 @@ pub(crate) async fn account(app: &App, id: IntegrationId) -> Result<Arc<Account>
         .await?
         .ok_or(Error::NotFound("integration"))?;
     tx.rollback().await?;
-    let account = Arc::new(open(app, stored)?);
+    let account = Arc::new(open(app, &stored)?);
     app.accounts.keep(&account);
     Ok(account)
 }
@@ -122,14 +122,43 @@ pub(crate) async fn platform_account(app: &App, provider: Provider) -> Result<Ar
     account(app, id).await
 }
 
-fn open(app: &App, stored: sql::Stored) -> Result<Account> {
+/// The secrets of a stored account.
+pub(super) fn credentials(app: &App, stored: &sql::Stored) -> Result<Credentials> {
     let sealed = stored
         .credentials
+        .as_ref()
         .ok_or_else(|| Error::Unavailable("the integration has no credentials".into()))?;
-    let opened = app.secrets.open(&sealed, context(stored.id).as_bytes())?;
-    let credentials: Credentials = serde_json::from_slice(&opened)
-        .map_err(|_| Error::Internal("stored credentials cannot be read".into()))?;
-    match credentials {
+    let opened = app.secrets.open(sealed, context(stored.id).as_bytes())?;
+    serde_json::from_slice(&opened)
+        .map_err(|_| Error::Internal("stored credentials cannot be read".into()))
+}
+
+/// Gives an account other secrets; its address stays.
+pub(super) async fn replace_credentials(
+    app: &App,
+    tx: &mut PgConnection,
+    stored: &sql::Stored,
+    credentials: &Credentials,
+) -> Result<()> {
+    let sealed = seal(app, stored.id, credentials)?;
+    let base_url = stored.base_url.as_deref();
+    Ok(sql::set_credentials(tx, stored.id, base_url, &sealed).await?)
+}
+
+/// Fails with 404 unless the account is the organization's own. As `actor`, who asks.
+pub(crate) async fn check_own(
+    app: &App,
+    actor: &Actor,
+    organization: OrganizationId,
+    id: IntegrationId,
+) -> Result<()> {
+    let mut tx = app.db.begin(actor).await?;
+    let own = sql::is_own(&mut tx, organization, id).await?;
+    own.then_some(()).ok_or(Error::NotFound("integration"))
+}
+
+fn open(app: &App, stored: &sql::Stored) -> Result<Account> {
+    match credentials(app, stored)? {
         Credentials::Openphone {
             api_key,
             webhook_secrets,

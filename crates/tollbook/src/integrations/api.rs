@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
-use tollbook_core::ids::IntegrationId;
+use tollbook_core::ids::{IntegrationId, OrganizationId};
 
-use super::account::{Credentials, connect};
+use super::account::{Credentials, connect, credentials, replace_credentials};
 use super::sql;
 use crate::app::App;
 use crate::audit::{self, Deed};
@@ -37,7 +39,20 @@ pub(crate) struct Connect {
     provider: Provider,
     name: ShortText,
     api_key: ShortText,
+    /// May be given later: the provider makes them for the address that this answers with.
+    #[serde(default)]
     webhook_secrets: Vec<ShortText>,
+}
+
+/// What is to be other than it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Change {
+    name: Option<ShortText>,
+    api_key: Option<ShortText>,
+    /// All of them: those being rotated out as well.
+    webhook_secrets: Option<Vec<ShortText>>,
+    active: Option<bool>,
 }
 
 /// `POST /api/integrations`
@@ -49,9 +64,6 @@ pub(crate) async fn create(
     let Provider::Openphone = input.provider else {
         return Err(Error::invalid("provider", "must be `openphone`"));
     };
-    if input.webhook_secrets.is_empty() {
-        return Err(Error::invalid("webhookSecrets", "must name at least one"));
-    }
     let name = input.name.into_inner();
     let credentials = Credentials::Openphone {
         api_key: input.api_key.into_inner(),
@@ -103,6 +115,72 @@ pub(crate) async fn list(
         data,
         next_cursor: None,
     }))
+}
+
+/// `PATCH /api/integrations/{id}`: what is not given stays. Secrets are taken and never shown.
+pub(crate) async fn change(
+    State(app): State<App>,
+    admin: OrgAdmin,
+    Path(id): Path<IntegrationId>,
+    Input(change): Input<Change>,
+) -> Result<Json<Integration>> {
+    let mut tx = app.db.begin(&admin.actor).await?;
+    let stored = sql::lock(&mut tx, admin.organization, id).await?;
+    let stored = stored.ok_or(Error::NotFound("integration"))?;
+    let before = own(&mut tx, admin.organization, id).await?;
+    let has_new_key = change.api_key.is_some();
+    let new_secrets = change.webhook_secrets.as_ref().map(Vec::len);
+    if has_new_key || new_secrets.is_some() {
+        let mut credentials = credentials(&app, &stored)?;
+        let Credentials::Openphone {
+            api_key,
+            webhook_secrets,
+        } = &mut credentials;
+        if let Some(new) = change.api_key {
+            *api_key = new.into_inner();
+        }
+        if let Some(new) = change.webhook_secrets {
+            *webhook_secrets = new.into_iter().map(ShortText::into_inner).collect();
+        }
+        replace_credentials(&app, &mut tx, &stored, &credentials).await?;
+    }
+    let name = change.name.map(ShortText::into_inner);
+    sql::change(
+        &mut tx,
+        admin.organization,
+        id,
+        name.as_deref(),
+        change.active,
+    )
+    .await?;
+    let after = own(&mut tx, admin.organization, id).await?;
+    let deed = Deed::new(admin.organization, "integration.changed", "integration", id);
+    let changed = json!({"integration": after, "apiKeyReplaced": has_new_key, "webhookSecretsReplaced": new_secrets});
+    audit::record(
+        &mut tx,
+        &admin.actor,
+        deed.before(&before)?.after(&changed)?,
+    )
+    .await?;
+    if after.active {
+        let mut job = NewJob::unique(Job::SyncNumbers { integration: id }, id.to_string());
+        job.organization = Some(admin.organization);
+        jobs::enqueue(&mut tx, &[job]).await?;
+    }
+    tx.commit().await?;
+    app.accounts.forget(id);
+    app.wake.jobs.notify_one();
+    Ok(Json(after))
+}
+
+async fn own(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: IntegrationId,
+) -> Result<Integration> {
+    let all = sql::list(tx, organization).await?;
+    let own = all.into_iter().find(|it| it.id == id);
+    own.ok_or(Error::NotFound("integration"))
 }
 
 /// `DELETE /api/integrations/{id}`: its webhooks are refused from now on; what it brought stays.

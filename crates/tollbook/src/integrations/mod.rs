@@ -5,6 +5,6 @@ pub(crate) mod api;
 mod sql;
 
 pub(crate) use account::{
-    Account, Accounts, Credentials, account, connect, credentials_open, find, follow_settings,
-    platform_account, set_credentials,
+    Account, Accounts, Credentials, account, check_own, connect, credentials_open, find,
+    follow_settings, platform_account, set_credentials,
 };

@@ -132,6 +132,64 @@ pub(super) async fn list(
         .collect())
 }
 
+/// An account of an organization, ended ones included, held for a change.
+pub(super) async fn lock(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: IntegrationId,
+) -> sqlx::Result<Option<Stored>> {
+    let row = sqlx::query!(
+        "select id, organization_id, base_url, credentials from integrations where organization_id = $1 and id = $2 for update",
+        organization.uuid(),
+        id.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| Stored {
+        id: row.id.into(),
+        organization: row.organization_id.map(OrganizationId::from),
+        base_url: row.base_url,
+        credentials: row.credentials,
+    }))
+}
+
+/// Whether an account is the organization's, ended ones included.
+pub(super) async fn is_own(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: IntegrationId,
+) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        "select id from integrations where organization_id = $1 and id = $2",
+        organization.uuid(),
+        id.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Another name, or ended or taken up again; what is absent stays.
+pub(super) async fn change(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: IntegrationId,
+    name: Option<&str>,
+    active: Option<bool>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update integrations set name = coalesce($3, name), active = coalesce($4, active), updated_at = now()
+         where organization_id = $1 and id = $2",
+        organization.uuid(),
+        id.uuid(),
+        name,
+        active,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Ends an account; false if there is none.
 pub(super) async fn deactivate(
     tx: &mut PgConnection,

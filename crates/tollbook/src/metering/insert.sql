@@ -35,13 +35,15 @@ counted as (
     on conflict (organization_id, meter, period_start) do update
     set quantity = c.quantity + excluded.quantity, events = c.events + excluded.events
 ),
--- Started minutes are counted per call, so a correction adds the difference that it makes to its call's minutes.
+-- Started minutes are counted per call, so a correction adds the difference that it makes to its call's minutes. A call
+-- of which everything was taken back, as when it turned out to be a part of another, does not count.
 voiced as (
     select d.*,
-        coalesce(b.quantity, 0) as before
+        coalesce(b.quantity, 0) as before,
+        case when d.corrects_id is null then 0 when b.quantity <> 0 or b.events = 1 then 1 else 0 end as counted_before
     from dated d
     left join lateral (
-        select sum(e.quantity) as quantity
+        select sum(e.quantity) as quantity, count(*) as events
         from usage_events e
         where d.corrects_id is not null and e.organization_id = d.organization_id
             and (e.id = d.corrects_id or e.corrects_id = d.corrects_id)
@@ -54,7 +56,8 @@ numbered as (
     select organization_id, gen_random_uuid(), mapping_id, period_start, period_end,
         coalesce(sum(quantity) filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
         coalesce(sum(ceil((before + quantity) / 60) - ceil(before / 60)) filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
-        count(*) filter (where meter = 'CALL_DURATION_SECONDS' and corrects_id is null),
+        coalesce(sum(case when corrects_id is null or before + quantity <> 0 then 1 else 0 end - counted_before)
+            filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
         coalesce(sum(quantity) filter (where meter = 'SMS_SENT'), 0)::bigint,
         coalesce(sum(quantity) filter (where meter = 'SMS_RECEIVED'), 0)::bigint
     from voiced

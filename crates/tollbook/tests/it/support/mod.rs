@@ -14,7 +14,9 @@ mod app;
 mod billing;
 mod calls;
 mod cluster;
+mod offers;
 mod people;
+mod phones;
 mod stream;
 
 pub(crate) use answer::{Answer, Ask};
@@ -23,4 +25,5 @@ pub(crate) use billing::NewUsage;
 pub(crate) use calls::NewCall;
 pub(crate) use cluster::Database;
 pub(crate) use people::{Organization, PASSWORD, User, sign};
+pub(crate) use phones::{Phones, Posted};
 pub(crate) use stream::{Event, EventStream};

@@ -1,0 +1,33 @@
+//! What follows from what was written: usage to record, and changes to tell.
+
+use sqlx::PgConnection;
+use tollbook_core::ids::OrganizationId;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::live::{self, LiveKind};
+use crate::metering::{self, NewUsage};
+
+/// Usage and live events of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) usages: Vec<NewUsage>,
+    pub(crate) told: Vec<(OrganizationId, LiveKind, Uuid)>,
+}
+
+impl Effects {
+    /// Adds those of another part of the batch.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.usages.append(&mut other.usages);
+        self.told.append(&mut other.told);
+    }
+
+    /// Records and tells, as the last thing in the transaction and once: the counters are rows that every writer of an
+    /// organization wants, so they are held for as short as can be, and all in one order.
+    pub(crate) async fn write(self, tx: &mut PgConnection) -> Result<()> {
+        if !self.usages.is_empty() {
+            metering::record(tx, &self.usages).await?;
+        }
+        live::publish(tx, &self.told).await
+    }
+}
