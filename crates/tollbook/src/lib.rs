@@ -41,6 +41,7 @@ mod search;
 mod secrets;
 mod settle;
 mod subscriptions;
+mod verify;
 
 pub use app::{App, Wake};
 pub use clock::Clock;
@@ -50,3 +51,4 @@ pub use error::{Error, FieldError, Result};
 pub use http::{Access, Route, router, routes};
 pub use node::{Node, Work};
 pub use secrets::Secrets;
+pub use verify::{Difference, Progress, Report};

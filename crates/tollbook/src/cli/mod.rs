@@ -15,6 +15,7 @@ mod secret_key;
 mod serve;
 mod token;
 mod user;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ enum Command {
     #[command(subcommand)]
     User(user::User),
     Token(token::Token),
+    Verify(verify::Verify),
     #[command(subcommand)]
     Db(db::Db),
 }
@@ -110,6 +112,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => return doctor.run(given).await,
         Command::User(user) => user.run(given).await?,
         Command::Token(token) => token.run(given).await?,
+        Command::Verify(verify) => return verify.run(given).await,
         Command::Db(db) => return db.run(given).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ pub(crate) use fetch::{fetch_call, hold, sync_numbers};
 pub(crate) use interpret::{drain, start};
 
 /// What a webhook's body says.
-fn parse(provider: Provider, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
+pub(crate) fn parse(provider: Provider, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
     match provider {
         Provider::Openphone => openphone::parse(body),
         Provider::Twilio | Provider::Mightycall => Err(Malformed {

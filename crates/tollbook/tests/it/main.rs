@@ -25,3 +25,4 @@ mod routes;
 mod support;
 mod webhooks;
 mod whose;
+mod verify;

@@ -139,6 +139,11 @@ impl TestApp {
         self.app.db.begin(&Actor::system()).await.unwrap()
     }
 
+    /// Its database.
+    pub(crate) fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database)
+    }
+
     /// As the superuser, for what no role of the application may do.
     pub(crate) fn superuser_url(&self) -> &str {
         &self.database.superuser_url

@@ -33,15 +33,25 @@ impl Database {
     /// Clones the template.
     pub(crate) async fn new() -> Self {
         let cluster = CLUSTER.get_or_init(Cluster::start).await;
+        Self::of(cluster, &cluster.template).await
+    }
+
+    async fn of(cluster: &Cluster, template: &str) -> Self {
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let mut session = cluster.session("postgres").await;
-        clone(&mut session, &cluster.template, &name).await;
+        clone(&mut session, template, &name).await;
         Self {
             connection: Connection::from_url(&cluster.server.url(&name)).unwrap(),
             url: cluster.server.url(&name),
             superuser_url: cluster.server.superuser_url(&name),
             name,
         }
+    }
+
+    /// A copy of this database, to which no session may be open.
+    pub(crate) async fn copy(&self) -> Self {
+        let cluster = CLUSTER.get().unwrap();
+        Self::of(cluster, &self.name).await
     }
 
     /// Counts the jobs that were given up, and drops the database.

@@ -1,0 +1,190 @@
+//! Stored webhooks against what they say: each is interpreted, or it is still in the queue.
+
+use std::collections::HashSet;
+
+use jiff_sqlx::Timestamp;
+use sqlx::PgConnection;
+use tollbook_core::calls::{Fact, ProcessingState, Provider};
+use uuid::Uuid;
+
+use super::ops::{Difference, FOUND_MAX};
+use super::snapshot::snapshot;
+use crate::app::App;
+use crate::db::types::Text;
+use crate::error::Result;
+
+/// Webhooks of one chunk.
+const CHUNK: i64 = 1_000;
+
+/// A webhook that is not in the queue.
+struct Webhook {
+    received_at: Timestamp,
+    id: Uuid,
+    organization_id: Option<Uuid>,
+    integration_id: Uuid,
+    provider: Text<Provider>,
+    body: Vec<u8>,
+    is_queued: bool,
+    is_keyed: bool,
+}
+
+/// What a webhook must have left: a record of this kind with the provider's id.
+type Trace = (&'static str, Uuid, String);
+
+/// Interprets stored webhooks again, as far as to see whether what they tell of is there.
+pub(super) async fn run(app: &App, tell: &mut impl FnMut(u64)) -> Result<Vec<Difference>> {
+    let mut differences = Vec::new();
+    let mut after: Option<(Timestamp, Uuid)> = None;
+    loop {
+        let (last, found) = chunk(app, after).await?;
+        if !found.is_empty() {
+            // Once more, in another snapshot: only what is wrong in both is wrong.
+            let (_, again) = chunk(app, after).await?;
+            differences.extend(Difference::in_both(found, &again));
+        }
+        tell(CHUNK.unsigned_abs());
+        if last.is_none() || differences.len() >= FOUND_MAX {
+            return Ok(differences);
+        }
+        after = last;
+    }
+}
+
+async fn chunk(
+    app: &App,
+    after: Option<(Timestamp, Uuid)>,
+) -> Result<(Option<(Timestamp, Uuid)>, Vec<Difference>)> {
+    let mut tx = snapshot(app).await?;
+    let (at, id) = after.unzip();
+    let webhooks = sqlx::query_as!(
+        Webhook,
+        r#"select i.received_at, i.id, i.organization_id, i.integration_id, i.provider as "provider: Text<Provider>", i.body,
+             exists (select from inbox_queue q where q.inbox_id = i.id) as "is_queued!",
+             exists (select from inbox_keys k where k.integration_id = i.integration_id and k.event_key = i.event_key
+                 and k.inbox_id = i.id and k.body_hash = sha256(i.body)) as "is_keyed!"
+         from inbox i
+         where (i.received_at, i.id) > (coalesce($1, '-infinity'::timestamptz), coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid))
+         -- all organizations: the inbox is the platform's
+         order by i.received_at, i.id limit $3"#,
+        at as Option<Timestamp>,
+        id,
+        CHUNK,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let is_last = i64::try_from(webhooks.len()).unwrap_or(CHUNK) < CHUNK;
+    let last = webhooks
+        .last()
+        .map(|it| (it.received_at, it.id))
+        .filter(|_| !is_last);
+    let left: Vec<(&Webhook, Vec<Trace>)> = webhooks
+        .iter()
+        .filter(|it| !it.is_queued)
+        .map(|it| (it, it.traces()))
+        .collect();
+    let wanted: HashSet<&Trace> = left.iter().flat_map(|(_, traces)| traces).collect();
+    let known = known(&mut tx, &wanted.into_iter().collect::<Vec<_>>()).await?;
+    let mut differences = Vec::new();
+    for webhook in &webhooks {
+        if !webhook.is_keyed {
+            differences.push(webhook.note(
+                "inbox_keys",
+                "key and body_hash",
+                "those of the webhook",
+                "none",
+            ));
+        }
+    }
+    for (webhook, traces) in left {
+        for trace in traces.iter().filter(|trace| !known.contains(*trace)) {
+            let (kind, _, sid) = trace;
+            differences.push(webhook.note(
+                "inbox",
+                "meaning",
+                &format!("{kind} `{sid}`, or a place in inbox_queue"),
+                "none",
+            ));
+        }
+    }
+    Ok((last, differences))
+}
+
+impl Webhook {
+    fn traces(&self) -> Vec<Trace> {
+        let Ok(events) = crate::inbox::parse(self.provider.0, &self.body) else {
+            // What cannot be read waits for a person, in the queue.
+            return vec![("readable body", self.integration_id, self.id.to_string())];
+        };
+        let trace = |kind, sid: String| Some((kind, self.integration_id, sid));
+        events
+            .into_iter()
+            .filter_map(|event| match event.fact {
+                Fact::Call(fact) => trace("call_legs", fact.sid),
+                Fact::Message(fact) => trace("messages", fact.sid),
+                Fact::Voicemail(fact) => trace("voicemails", fact.sid),
+                Fact::Recording(fact) if fact.state == ProcessingState::Completed => {
+                    trace("recordings", fact.sid)
+                }
+                Fact::Recording(_)
+                | Fact::Transcript(_)
+                | Fact::Summary(_)
+                | Fact::Ignored { .. } => None,
+            })
+            .collect()
+    }
+
+    fn note(&self, table: &str, what: &str, expected: &str, found: &str) -> Difference {
+        Difference {
+            organization: self.organization_id.map(Into::into),
+            table: table.to_owned(),
+            key: self.id.to_string(),
+            what: what.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }
+    }
+}
+
+/// Which of these there are.
+async fn known(tx: &mut PgConnection, wanted: &[&Trace]) -> Result<HashSet<Trace>> {
+    const KINDS: [&str; 4] = ["call_legs", "messages", "voicemails", "recordings"];
+    let kinds: Vec<&str> = wanted.iter().map(|(kind, ..)| *kind).collect();
+    let integrations: Vec<Uuid> = wanted
+        .iter()
+        .map(|(_, integration, _)| *integration)
+        .collect();
+    let sids: Vec<&str> = wanted.iter().map(|(.., sid)| sid.as_str()).collect();
+    let rows = sqlx::query!(
+        r#"with k as (
+             select * from unnest($1::text[], $2::uuid[], $3::text[]) as k (kind, integration_id, sid)
+         )
+         select k.kind as "kind!", k.integration_id as "integration_id!", k.sid as "sid!"
+         from k
+         join integrations i on i.id = k.integration_id
+         where case k.kind
+             when 'call_legs' then exists (select from call_legs l where l.integration_id = i.id and l.sid = k.sid)
+             -- Nearly always the account's own organization has it; a number may have been mapped to any other.
+             when 'messages' then
+                 exists (select from messages m where m.organization_id = i.organization_id and m.integration_id = i.id and m.sid = k.sid)
+                 or exists (select from organizations o join messages m on m.organization_id = o.id and m.integration_id = i.id and m.sid = k.sid)
+             when 'voicemails' then
+                 exists (select from voicemails v where v.organization_id = i.organization_id and v.provider = i.provider and v.sid = k.sid)
+                 or exists (select from organizations o join voicemails v on v.organization_id = o.id and v.provider = i.provider and v.sid = k.sid)
+             when 'recordings' then
+                 exists (select from recordings r where r.organization_id = i.organization_id and r.provider = i.provider and r.sid = k.sid)
+                 or exists (select from organizations o join recordings r on r.organization_id = o.id and r.provider = i.provider and r.sid = k.sid)
+         end"#,
+        &kinds as &[&str],
+        &integrations,
+        &sids as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let kind = KINDS.into_iter().find(|kind| *kind == row.kind)?;
+            Some((kind, row.integration_id, row.sid))
+        })
+        .collect())
+}

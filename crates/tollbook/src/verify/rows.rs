@@ -1,0 +1,192 @@
+//! The checks that are one statement on a chunk of rows: what they compare stands in `rows/*.sql`.
+
+use sqlx::PgConnection;
+use tollbook_core::ids::OrganizationId;
+use uuid::Uuid;
+
+use super::ops::{Difference, FOUND_MAX};
+use super::snapshot::snapshot;
+use crate::app::App;
+use crate::error::Result;
+
+/// Rows of one chunk: a second's work at most.
+const CHUNK: i64 = 5_000;
+
+/// Which rows are looked at. The last three are the platform's, the others an organization's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Keys and references of usage events.
+    UsageEvents,
+    /// What usage is charged, or waits to be.
+    UsageCharges,
+    /// What waits to be rated.
+    RatingQueue,
+    /// References and reversals of charges.
+    Charges,
+    /// Invoices against payments, credit notes and the ledger.
+    Invoices,
+    /// Entries against documents.
+    LedgerEntries,
+    /// Balances against documents.
+    LedgerAccounts,
+    /// Chains of periods and terms.
+    Subscriptions,
+    /// Fees and grants of periods.
+    BillingPeriods,
+    /// Wallets against their movements.
+    Wallets,
+    /// Calls against usage, legs and viewers.
+    Calls,
+    /// Messages against usage and viewers.
+    Messages,
+    /// Voicemails against usage and viewers.
+    Voicemails,
+    /// Recordings against usage and viewers.
+    Recordings,
+    /// Transcripts against viewers.
+    Transcripts,
+    /// Webhooks that wait to be interpreted.
+    InboxQueue,
+    /// Holders and users of phone numbers.
+    PhoneNumbers,
+    /// Organizations of users.
+    Users,
+}
+
+impl Rows {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::UsageEvents => "usage events",
+            Self::UsageCharges => "usage and its charges",
+            Self::RatingQueue => "the rating queue",
+            Self::Charges => "charges",
+            Self::Invoices => "invoices",
+            Self::LedgerEntries => "ledger entries",
+            Self::LedgerAccounts => "balances",
+            Self::Subscriptions => "periods and terms",
+            Self::BillingPeriods => "fees and grants of periods",
+            Self::Wallets => "wallets",
+            Self::Calls => "calls",
+            Self::Messages => "messages",
+            Self::Voicemails => "voicemails",
+            Self::Recordings => "recordings",
+            Self::Transcripts => "transcripts",
+            Self::InboxQueue => "the inbox queue",
+            Self::PhoneNumbers => "phone numbers",
+            Self::Users => "users",
+        }
+    }
+}
+
+/// A difference, or only where the next chunk begins.
+struct Row {
+    next: Option<Uuid>,
+    place: Option<String>,
+    key: Option<String>,
+    what: Option<String>,
+    expected: Option<String>,
+    found: Option<String>,
+}
+
+/// Looks at all rows of an organization, or of the platform; calls `tell` after each chunk.
+pub(super) async fn run(
+    app: &App,
+    rows: Rows,
+    organization: Option<OrganizationId>,
+    tell: &mut impl FnMut(u64),
+) -> Result<Vec<Difference>> {
+    let mut differences = Vec::new();
+    let mut after = Uuid::nil();
+    loop {
+        let (next, found) = chunk(app, rows, organization, after).await?;
+        if !found.is_empty() {
+            // Once more, in another snapshot: only what is wrong in both is wrong.
+            let (_, again) = chunk(app, rows, organization, after).await?;
+            differences.extend(Difference::in_both(found, &again));
+        }
+        tell(CHUNK.unsigned_abs());
+        match next {
+            Some(next) if differences.len() < FOUND_MAX => after = next,
+            _ => return Ok(differences),
+        }
+    }
+}
+
+async fn chunk(
+    app: &App,
+    rows: Rows,
+    organization: Option<OrganizationId>,
+    after: Uuid,
+) -> Result<(Option<Uuid>, Vec<Difference>)> {
+    let mut tx = snapshot(app).await?;
+    let owner = organization.map(Uuid::from).unwrap_or_default();
+    let rows = compare(&mut tx, rows, owner, after).await?;
+    let next = rows.first().and_then(|row| row.next);
+    let differences = rows
+        .into_iter()
+        .filter_map(|row| {
+            Some(Difference {
+                organization,
+                table: row.place?,
+                key: row.key?,
+                what: row.what?,
+                expected: row.expected.unwrap_or_default(),
+                found: row.found.unwrap_or_default(),
+            })
+        })
+        .collect();
+    Ok((next, differences))
+}
+
+/// One file each, all with the same columns.
+macro_rules! rows {
+    ($tx:expr, $file:literal, $($parameter:expr),+) => {
+        sqlx::query_file_as!(Row, $file, $($parameter),+).fetch_all($tx).await
+    };
+}
+
+async fn compare(
+    tx: &mut PgConnection,
+    rows: Rows,
+    owner: Uuid,
+    after: Uuid,
+) -> sqlx::Result<Vec<Row>> {
+    match rows {
+        Rows::UsageEvents => rows!(tx, "src/verify/rows/usage_events.sql", owner, after, CHUNK),
+        Rows::UsageCharges => rows!(tx, "src/verify/rows/usage_charges.sql", owner, after, CHUNK),
+        Rows::RatingQueue => rows!(tx, "src/verify/rows/rating_queue.sql", owner, after, CHUNK),
+        Rows::Charges => rows!(tx, "src/verify/rows/charges.sql", owner, after, CHUNK),
+        Rows::Invoices => rows!(tx, "src/verify/rows/invoices.sql", owner, after, CHUNK),
+        Rows::LedgerEntries => rows!(
+            tx,
+            "src/verify/rows/ledger_entries.sql",
+            owner,
+            after,
+            CHUNK
+        ),
+        Rows::LedgerAccounts => rows!(
+            tx,
+            "src/verify/rows/ledger_accounts.sql",
+            owner,
+            after,
+            CHUNK
+        ),
+        Rows::Subscriptions => rows!(tx, "src/verify/rows/subscriptions.sql", owner, after, CHUNK),
+        Rows::BillingPeriods => rows!(
+            tx,
+            "src/verify/rows/billing_periods.sql",
+            owner,
+            after,
+            CHUNK
+        ),
+        Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
+        Rows::Calls => rows!(tx, "src/verify/rows/calls.sql", owner, after, CHUNK),
+        Rows::Messages => rows!(tx, "src/verify/rows/messages.sql", owner, after, CHUNK),
+        Rows::Voicemails => rows!(tx, "src/verify/rows/voicemails.sql", owner, after, CHUNK),
+        Rows::Recordings => rows!(tx, "src/verify/rows/recordings.sql", owner, after, CHUNK),
+        Rows::Transcripts => rows!(tx, "src/verify/rows/transcripts.sql", owner, after, CHUNK),
+        Rows::InboxQueue => rows!(tx, "src/verify/rows/inbox_queue.sql", after, CHUNK),
+        Rows::PhoneNumbers => rows!(tx, "src/verify/rows/phone_numbers.sql", after, CHUNK),
+        Rows::Users => rows!(tx, "src/verify/rows/users.sql", after, CHUNK),
+    }
+}

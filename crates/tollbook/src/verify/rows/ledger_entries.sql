@@ -1,0 +1,21 @@
+-- Ledger entries after $2: each moves something, and stands for a document that there is.
+with chunk as materialized (
+    select * from ledger_entries where organization_id = $1 and id > $2 order by id limit $3
+)
+select n.next as "next?", w.place as "place?", w.key as "key?", w.what as "what?", w.expected as "expected?", w.found as "found?"
+from (select (select id from chunk order by id offset $3::bigint - 1 limit 1) as next) n
+left join (
+    select 'ledger_entries' as place, e.id::text as key, 'transfers' as what, 'at least one' as expected, 'none' as found
+    from chunk e
+    where not exists (select from transfers t where t.organization_id = $1 and t.entry_id = e.id)
+    union all
+    select 'ledger_entries', e.id::text, 'document_id', e.document || ' of the same payer', e.document_id::text
+    from chunk e
+    where case e.document
+        when 'invoice' then not exists (select from invoices i where i.organization_id = $1 and i.id = e.document_id and i.payer = e.payer)
+        when 'credit_note' then not exists (select from credit_notes n where n.organization_id = $1 and n.id = e.document_id and n.payer = e.payer)
+        when 'payment' then not exists (select from payments p where p.organization_id = $1 and p.id = e.document_id and p.payer = e.payer)
+        when 'wallet' then not exists (select from wallet_movements m where m.organization_id = $1 and m.id = e.document_id)
+        else false
+    end
+) w on true
