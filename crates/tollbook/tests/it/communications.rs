@@ -530,7 +530,7 @@ async fn lists_are_read_by_index_as_admin_and_as_member() {
             "call_viewers_pkey",
         ),
     ] {
-        let plan = app.plan(role, &acme, &member, sql).await;
+        let plan = app.query_plan(role, &acme, &member, sql).await;
         assert!(
             plan.contains(index) && !plan.contains("Seq Scan on calls"),
             "{role}: {sql}\n{plan}"

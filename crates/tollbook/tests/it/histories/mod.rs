@@ -185,7 +185,7 @@ async fn calls_told_in_any_order_come_to_the_same_rows() {
     assert_eq!((drained.refused, drained.given_up), (0, 0));
 
     for posted in reference.caught(&phones) {
-        assert_eq!(reference.app.deliver(&posted).await, 204);
+        assert_eq!(reference.app.redeliver(&posted).await, 204);
     }
     reference.settle().await;
     let (expected, timelines) = (reference.dump().await, reference.timelines().await);

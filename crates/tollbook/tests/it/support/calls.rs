@@ -177,7 +177,7 @@ impl TestApp {
     }
 
     /// The plan of a query as a role; `$1` is the organization.
-    pub(crate) async fn plan(
+    pub(crate) async fn query_plan(
         &self,
         role: &str,
         organization: &Organization,

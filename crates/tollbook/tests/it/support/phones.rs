@@ -199,7 +199,7 @@ async fn catch(
 
 impl TestApp {
     /// Delivers a caught webhook, as the provider would; the status of the answer.
-    pub(crate) async fn deliver(&self, posted: &Posted) -> u16 {
+    pub(crate) async fn redeliver(&self, posted: &Posted) -> u16 {
         let mut headers = posted.headers.clone();
         for name in ["host", "content-length"] {
             headers.remove(name);
@@ -215,7 +215,7 @@ impl TestApp {
     /// Delivers webhooks in this order, several at a time; every one has to be taken.
     pub(crate) async fn deliver_all(&self, posted: &[Posted]) {
         let statuses = futures_util::stream::iter(posted)
-            .map(|posted| self.deliver(posted))
+            .map(|posted| self.redeliver(posted))
             .buffered(POSTS_AT_ONCE);
         let refused = statuses
             .filter(|status| std::future::ready(*status != 204))
