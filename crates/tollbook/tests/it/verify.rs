@@ -762,11 +762,6 @@ const FAULTS: &[Fault] = &[
         "inbox_id",
         "insert into inbox_queue (lane, inbox_id, received_at) values (0, gen_random_uuid(), now()) returning seq::text",
     ),
-    fault(
-        "inbox_queue",
-        "lane",
-        "insert into inbox_queue (lane, inbox_id, received_at) select ((get_byte(uuid_send(integration_id), 15) + 1) % 64)::smallint, id, received_at from inbox order by received_at limit 1 returning seq::text",
-    ),
     // What policies read.
     fault(
         "phone_numbers",
