@@ -145,6 +145,11 @@ grant select (organization_id, id, name, email, zone) on customers to tollbook_p
 create policy portal on customers for select to tollbook_portal
     using (organization_id = acting_organization_id() and id = acting_customer_id());
 
+-- Views name these tables beside others that the roles may read, and a view needs the right to each. Without a policy no
+-- row of them is seen: what a communication cost the provider's bearer, and recordings in the portal, show as null.
+grant select on provider_costs to tollbook_member, tollbook_portal;
+grant select on recordings to tollbook_portal;
+
 -- Ingest: group commit over many organizations; who may write was decided before. No other table, no other verb.
 grant select, insert on inbox, inbox_keys, inbox_queue, usage_events, usage_counters, number_counters, rating_queue to tollbook_ingest;
 grant update on usage_counters, number_counters to tollbook_ingest;

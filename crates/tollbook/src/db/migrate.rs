@@ -8,16 +8,41 @@ use super::Connection;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// Roles, policies, guards: idempotent, applied after the migrations at every run, in this order.
-const SCHEMA: [&str; 3] = [
+/// Roles, policies, guards, views, functions: idempotent, applied after the migrations at every run, in this order.
+const SCHEMA: [&str; 6] = [
     include_str!("../../schema/roles.sql"),
     include_str!("../../schema/policies.sql"),
     include_str!("../../schema/guards.sql"),
+    include_str!("../../schema/seeds.sql"),
+    STORE_USAGE,
+    include_str!("../../schema/supabase.sql"),
 ];
+
+/// The statement by which the application stores and counts usage, as a function for those who call from SQL: what is
+/// counted is written down once.
+const STORE_USAGE: &str = concat!(
+    "create or replace function store_usage(uuid[], uuid[], text[], numeric[], timestamptz[], text[], bytea[], bytea[], \
+     uuid[], uuid[], uuid[], uuid[], text[], text[], jsonb[], uuid[]) returns setof uuid language plpgsql as $store$ \
+     begin return query\n",
+    include_str!("../metering/insert.sql"),
+    ";\nend $store$;\n",
+    "revoke execute on function store_usage from public;\n",
+    "grant execute on function store_usage to tollbook_platform, tollbook_admin;\n",
+);
+
+/// Views stand in the way of migrations that change what they show. They are made again afterwards.
+const DROP_VIEWS: &str = "do $$ declare view_name text; begin \
+    for view_name in select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+        where n.nspname = 'public' and c.relkind = 'v' loop \
+        execute format('drop view if exists public.%I cascade', view_name); \
+    end loop; end $$";
 
 /// Applies what is missing. Safe to run twice, and on several nodes at once.
 pub async fn migrate(connection: &Connection) -> Result<(), MigrateError> {
     let mut session = PgConnection::connect_with(&connection.owner_options()).await?;
+    if !is_newest(&mut session).await? {
+        sqlx::raw_sql(DROP_VIEWS).execute(&mut session).await?;
+    }
     MIGRATOR.run(&mut session).await?;
     // Roles belong to the whole server and policies to the whole database: one run at a time.
     let mut tx = session.begin().await?;
@@ -30,6 +55,22 @@ pub async fn migrate(connection: &Connection) -> Result<(), MigrateError> {
     tx.commit().await?;
     session.close().await?;
     Ok(())
+}
+
+/// Whether every migration has been applied already.
+async fn is_newest(session: &mut PgConnection) -> sqlx::Result<bool> {
+    let is_begun: bool =
+        sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
+            .fetch_one(&mut *session)
+            .await?;
+    if !is_begun {
+        return Ok(false);
+    }
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success")
+            .fetch_all(session)
+            .await?;
+    Ok(MIGRATOR.iter().all(|it| applied.contains(&it.version)))
 }
 
 /// The number of the last migration.

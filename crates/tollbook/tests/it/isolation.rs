@@ -12,20 +12,20 @@ use uuid::Uuid;
 use crate::support::Database;
 
 /// Nothing was found.
-const NONE: [&str; 0] = [];
+pub(crate) const NONE: [&str; 0] = [];
 
 /// Roles of the database, in the order of the matrix. `tollbook_none` may do nothing.
 const ROLES: [&str; 5] = ["platform", "admin", "member", "portal", "ingest"];
 
 /// An id of the fixture: `org` is its digit.
-fn id(org: u32, n: u32) -> Uuid {
+pub(crate) fn id(org: u32, n: u32) -> Uuid {
     format!("{org}0000000-0000-7000-8000-{n:012}")
         .parse()
         .unwrap()
 }
 
 /// Who acts in organization `org` of the fixture.
-fn actor(role: &str, org: u32) -> Actor {
+pub(crate) fn actor(role: &str, org: u32) -> Actor {
     let organization = id(org, 1).into();
     match role {
         "platform" => Actor::system(),
@@ -48,8 +48,8 @@ fn actor(role: &str, org: u32) -> Actor {
 }
 
 /// A database without an application: nothing in it moves by itself.
-struct Fixture {
-    db: Db,
+pub(crate) struct Fixture {
+    pub(crate) db: Db,
     database: Database,
 }
 
@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     /// With both organizations of the fixture.
-    async fn filled() -> Self {
+    pub(crate) async fn filled() -> Self {
         let app = Self::empty().await;
         let mut owner = app.owner().await;
         for org in ["1", "2"] {
@@ -78,7 +78,7 @@ impl Fixture {
         app
     }
 
-    async fn owner(&self) -> PgConnection {
+    pub(crate) async fn owner(&self) -> PgConnection {
         PgConnection::connect(&self.database.superuser_url)
             .await
             .unwrap()
@@ -91,7 +91,7 @@ impl Drop for Fixture {
     }
 }
 
-async fn strings(owner: &mut PgConnection, query: &'static str) -> Vec<String> {
+pub(crate) async fn strings(owner: &mut PgConnection, query: &'static str) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(owner).await.unwrap()
 }
 
@@ -235,7 +235,7 @@ async fn a_session_that_does_not_say_who_acts_may_do_nothing() {
     }
 }
 
-fn code(error: &sqlx::Error) -> String {
+pub(crate) fn code(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
         other => other.to_string(),

@@ -23,6 +23,7 @@ mod numbers;
 mod rate;
 mod rating;
 mod requests;
+mod relations;
 mod routes;
 mod support;
 mod webhooks;
