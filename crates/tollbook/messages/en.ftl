@@ -428,3 +428,29 @@ invoice-calls-behind = { $count ->
    *[other] { $count } calls
 }
 invoice-calls-all = All { $count } calls
+
+## Map a number
+nav-onboard = Map a number
+onboard-title = Map a number
+onboard-lede = Link a phone number to the tenant who is billed for it. Its calls and messages are counted from then on.
+onboard-section = Map Number for Billing
+onboard-button = Map Number for Billing
+onboard-tenant = Tenant ID
+onboard-tenant-new = A tenant that is not known yet is made.
+onboard-tenant-own = Your organization's own, or its id.
+onboard-sid = Twilio Number SID
+onboard-sid-help = PN and 32 letters or digits, as Twilio's console shows it.
+onboard-number = Phone Number (E.164)
+onboard-type = Number Type
+onboard-type-voice = Voice
+onboard-type-sms = SMS
+onboard-type-both = Both
+onboard-evidence = Evidence
+onboard-evidence-none = Nothing was mapped yet. What was done is shown here.
+onboard-toast = Number mapped successfully
+onboard-since = Mapped
+onboard-mapping = Mapping
+onboard-minutes = Minutes this month
+onboard-calls = Calls this month
+onboard-sent = SMS sent this month
+onboard-received = SMS received this month

@@ -10,7 +10,7 @@ use tollbook_providers::Http;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
-use crate::identity::Recent;
+use crate::identity::{Jwks, Recent};
 use crate::inbox::InboxWriter;
 use crate::integrations::Accounts;
 use crate::live::Hub;
@@ -39,6 +39,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// Who called recently.
     pub(crate) recent: Arc<Recent>,
+    /// What proves the tokens of Supabase's users.
+    pub(crate) jwks: Arc<Jwks>,
     /// The viewers of this node.
     pub(crate) live: Arc<Hub>,
     /// Accounts at providers.
@@ -68,6 +70,7 @@ impl App {
             db,
             clock,
             wake,
+            jwks: Arc::new(Jwks::new(settings.supabase_url.as_deref())),
             settings: Arc::new(settings),
             secrets: Arc::new(secrets),
             stop: CancellationToken::new(),

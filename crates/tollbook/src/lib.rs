@@ -41,6 +41,7 @@ mod search;
 mod secrets;
 mod settle;
 mod subscriptions;
+mod supabase;
 mod verify;
 
 pub use app::{App, Wake};

@@ -6,21 +6,25 @@ use anyhow::Result;
 use axum::http::{HeaderValue, Uri};
 use clap::Args;
 use serde::Serialize;
+use tollbook_core::phone::E164;
 use tollbook_postgres::Installation;
 
 use super::database::{self, Builtin, Reached};
 use super::{Given, output, secret_key};
 use crate::app::App;
 use crate::config::Settings;
-use crate::{db, integrations};
+use crate::{db, integrations, numbers};
 
 /// The database's clock may differ from ours by so much.
 const CLOCK_DIFFERENCE_MAX_SECONDS: i64 = 5;
 
 /// Checks everything that can be wrong, and says what to do about it
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tollbook doctor")]
+#[command(after_help = "Examples:\n  tollbook doctor\n  tollbook doctor --mapping +12505551234")]
 pub(super) struct Doctor {
+    /// Check only that this number's usage is counted for a tenant; changes nothing
+    #[arg(long, value_name = "NUMBER")]
+    mapping: Option<E164>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -61,19 +65,10 @@ impl Finding {
 impl Doctor {
     pub(super) async fn run(self, given: Given) -> Result<ExitCode> {
         let settings = given.settings;
-        let mut findings = check_settings(&settings);
-        findings.push(check_programs(&settings));
-        match database::reach(&settings, Builtin::Any).await {
-            Ok(reached) => {
-                findings.extend(check_database(settings, &reached).await);
-                reached.close().await?;
-            }
-            Err(error) => findings.push(Finding::bad(
-                "database",
-                format!("{error:#}"),
-                "check `DATABASE_URL` or `DB_*`, or leave them out to use the built-in one",
-            )),
-        }
+        let findings = match &self.mapping {
+            Some(number) => check_mapping(settings, number).await?,
+            None => check_all(settings).await?,
+        };
         let all_good = findings.iter().all(|it| it.ok);
         if self.json {
             output::json(&findings)?;
@@ -86,6 +81,37 @@ impl Doctor {
             ExitCode::FAILURE
         })
     }
+}
+
+async fn check_all(settings: Settings) -> Result<Vec<Finding>> {
+    let mut findings = check_settings(&settings);
+    findings.push(check_programs(&settings));
+    match database::reach(&settings, Builtin::Any).await {
+        Ok(reached) => {
+            findings.extend(check_database(settings, &reached).await);
+            reached.close().await?;
+        }
+        Err(error) => findings.push(Finding::bad(
+            "database",
+            format!("{error:#}"),
+            "check `DATABASE_URL` or `DB_*`, or leave them out to use the built-in one",
+        )),
+    }
+    Ok(findings)
+}
+
+/// The checks of one number, on the database as it is.
+async fn check_mapping(settings: Settings, number: &E164) -> Result<Vec<Finding>> {
+    let reached = database::reach(&settings, Builtin::Any).await?;
+    let app = database::application(settings, &reached.connection, 2).await?;
+    let checks = numbers::check_mapping(&app, number).await;
+    app.db.close().await;
+    reached.close().await?;
+    let findings = checks?.into_iter().map(|check| match check.found {
+        Ok(found) => Finding::good(check.what, found),
+        Err((found, remedy)) => Finding::bad(check.what, found, remedy),
+    });
+    Ok(findings.collect())
 }
 
 fn tell(finding: &Finding) {
@@ -112,14 +138,16 @@ fn check_server_url(settings: &Settings) -> Finding {
     let Some(url) = &settings.server_url else {
         return Finding::good(CHECK, "not set, webhooks from outside cannot be registered");
     };
-    let is_valid = url
-        .parse::<Uri>()
-        .is_ok_and(|it| matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some());
-    if is_valid {
+    if is_web_address(url) {
         Finding::good(CHECK, url)
     } else {
         Finding::bad(CHECK, format!("`{url}` is no address"), REMEDY)
     }
+}
+
+fn is_web_address(text: &str) -> bool {
+    text.parse::<Uri>()
+        .is_ok_and(|it| matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some())
 }
 
 fn check_origins(settings: &Settings) -> Finding {
@@ -156,7 +184,19 @@ fn check_dev_auth(settings: &Settings) -> Finding {
 
 fn check_jwt_secret(settings: &Settings) -> Finding {
     const CHECK: &str = "tokens of Supabase";
+    if let Some(url) = settings
+        .supabase_url
+        .as_ref()
+        .filter(|it| !is_web_address(it))
+    {
+        return Finding::bad(
+            CHECK,
+            format!("`{url}` is no address"),
+            "set `SUPABASE_URL` to the project's address, such as `https://example.supabase.co`",
+        );
+    }
     match &settings.supabase_jwt_secret {
+        None if settings.supabase_url.is_some() => Finding::good(CHECK, "taken, by public key"),
         None => Finding::good(CHECK, "not taken"),
         Some(secret) if secret.expose().len() < 32 => Finding::bad(
             CHECK,

@@ -136,6 +136,15 @@ pub struct Settings {
         global = true
     )]
     pub secret_key: Option<Masked>,
+    /// Address of a Supabase project, whose public keys verify its users' tokens (RS256, ES256)
+    #[arg(
+        long,
+        env = "SUPABASE_URL",
+        value_name = "URL",
+        hide_short_help = true,
+        global = true
+    )]
+    pub supabase_url: Option<String>,
     /// Verifies the tokens of Supabase users (HS256)
     #[arg(
         long,
@@ -291,6 +300,7 @@ impl Settings {
             &mut self.db_username,
             &mut self.db_database,
             &mut self.server_url,
+            &mut self.supabase_url,
             &mut self.openphone_base_url,
         ] {
             *text = text.take().filter(|it| !it.is_empty());

@@ -34,6 +34,10 @@ pub enum Access {
     Portal,
     /// An API key with the scope that the handler names, or an admin of the organization, or the platform.
     Service,
+    /// An API key with that scope, or an admin, of the tenant that the body names, or the platform.
+    TenantUsage,
+    /// An admin, or an API key with all rights, of the tenant that the body names, or the platform.
+    TenantAdmin,
     /// An admin of an organization, who sells to its customers, or the platform, which sells to organizations.
     Seller,
     /// A platform admin, or the platform's own service.
@@ -117,11 +121,52 @@ impl Scope {
     }
 }
 
+/// Why the credentials of a request prove nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// There are none.
+    Missing,
+    /// No token of anybody that is believed, or not signed by them.
+    BadToken,
+    /// The token was good once.
+    Expired,
+    /// A key that everyone has.
+    PublicKey,
+    /// Not a bearer token.
+    BadScheme,
+    /// `x-user-id` from elsewhere, or without `--dev-auth`.
+    NoDevAuth,
+    /// `x-user-id` that is no id.
+    BadUserId,
+    /// Good credentials of somebody who is not known, or not any more.
+    Unknown,
+}
+
+impl Nobody {
+    /// For a person.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "sign in, or send a token or an API key",
+            Self::BadToken => "the token is not valid",
+            Self::Expired => "the token has expired",
+            Self::PublicKey => "this key is no user; send a user's token",
+            Self::BadScheme => "only bearer tokens are taken in `Authorization`",
+            Self::NoDevAuth => "`x-user-id` is only taken on loopback and with `--dev-auth`",
+            Self::BadUserId => "`x-user-id` is no id",
+            Self::Unknown => "the credentials are not known or no longer valid",
+        }
+    }
+
+    pub(super) fn error(self) -> Error {
+        Error::Unauthorized(self.as_str().to_owned())
+    }
+}
+
 /// What the credentials of a request prove.
 #[derive(Debug, Clone)]
 pub(crate) enum Principal {
-    /// There are none, or they are bad: why.
-    Nobody(&'static str),
+    /// Nothing, and why.
+    Nobody(Nobody),
     /// A user.
     User(Arc<User>),
     /// An API key.
@@ -180,7 +225,7 @@ impl Caller {
             Principal::User(_) | Principal::Key(_) => {
                 Err(Error::forbidden("only a platform admin may do this"))
             }
-            Principal::Nobody(why) => Err(Error::Unauthorized((*why).to_owned())),
+            Principal::Nobody(why) => Err(why.error()),
         }
     }
 
@@ -190,14 +235,14 @@ impl Caller {
             Principal::Key(_) | Principal::Service => {
                 Err(Error::forbidden("only a user may do this"))
             }
-            Principal::Nobody(why) => Err(Error::Unauthorized((*why).to_owned())),
+            Principal::Nobody(why) => Err(why.error()),
         }
     }
 
     /// The caller as an actor within the organization of the request, whatever the role there.
     fn within(&self) -> Result<(Actor, OrganizationId)> {
         if let Principal::Nobody(why) = &self.principal {
-            return Err(Error::Unauthorized((*why).to_owned()));
+            return Err(why.error());
         }
         let organization = match &self.chosen {
             Chosen::One(organization) => organization.id,
@@ -216,7 +261,7 @@ impl Caller {
             .ok_or(Error::NotFound("organization"))
     }
 
-    fn check_scope(&self, needed: Scope) -> Result<()> {
+    pub(super) fn check_scope(&self, needed: Scope) -> Result<()> {
         match &self.principal {
             Principal::Key(key) => key.check(needed),
             Principal::Nobody(_) | Principal::User(_) | Principal::Service => Ok(()),
@@ -371,6 +416,14 @@ pub(crate) struct UsageScope;
 
 impl NamedScope for UsageScope {
     const SCOPE: Scope = Scope::Usage;
+}
+
+/// Everything that an admin may do.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminScope;
+
+impl NamedScope for AdminScope {
+    const SCOPE: Scope = Scope::Admin;
 }
 
 impl<S> Service<S> {

@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 
 use super::caller::is_read;
 use super::context::Context;
+use super::dialect::Dialect;
 use super::frame::Frame;
 use super::problem::Problem;
 use super::view::ErrorPage;
@@ -80,6 +81,7 @@ struct Head {
     /// Whether a script asks for a part of a page.
     is_fragment: bool,
     address: String,
+    path: String,
     /// The frame of a page that tells of a problem, if a person looks at the answer.
     frame: Option<Frame>,
 }
@@ -101,6 +103,7 @@ impl Head {
                 .map_or_else(|| "none".to_owned(), |it| it.as_str().to_owned()),
             is_fragment: request.headers().contains_key(FRAGMENT),
             address: uri.to_string(),
+            path: uri.path().to_owned(),
             frame: is_page.then(|| Frame::without_account(app, request.headers(), uri)),
         }
     }
@@ -124,7 +127,7 @@ impl Head {
                 };
                 reply::page(problem.status, &view)
             }
-            None => problem.document(&context.request_id),
+            None => Dialect::of(&self.path).write(problem, &self.path, &context.request_id),
         };
         problem.add_headers(&mut response);
         for (name, value) in answer.headers() {

@@ -108,6 +108,7 @@ impl Person {
             },
             email: user.email.clone(),
             role: role(text, known),
+            is_admin: known != Role::OrganizationMember,
             organization: current.map(|it| it.name.clone()).unwrap_or_default(),
             organizations,
             // Of the organization by name: tabs that work in different ones do not share a stream.

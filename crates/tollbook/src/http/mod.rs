@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
 pub(crate) mod csv;
+pub(crate) mod dialect;
 mod enter;
 pub(crate) mod etag;
 pub(crate) mod frame;
@@ -19,6 +20,7 @@ pub(crate) mod problem;
 mod router;
 pub(crate) mod seller;
 pub(crate) mod sse;
+pub(crate) mod tenants;
 pub(crate) mod view;
 
 pub use caller::Access;

@@ -14,7 +14,8 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 
 use super::assets;
 use super::caller::Access::{
-    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn, Webhook,
+    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn, TenantAdmin,
+    TenantUsage, Webhook,
 };
 use super::limits::{self, Limits};
 use super::{csrf, enter, health, idempotency};
@@ -55,6 +56,7 @@ pub fn routes() -> Vec<Route> {
         webhook_routes(),
         number_routes(),
         customer_routes(),
+        supabase_routes(),
     ]
     .into_iter()
     .flatten()
@@ -212,7 +214,7 @@ fn webhook_routes() -> Vec<Route> {
 }
 
 fn number_routes() -> Vec<Route> {
-    use crate::numbers::api;
+    use crate::numbers::{api, web};
     let of_user = "/api/orgs/{orgId}/users/{userId}/phone-assignments";
     vec![
         get("/api/numbers", OrgMember, api::list_numbers),
@@ -224,6 +226,34 @@ fn number_routes() -> Vec<Route> {
             "/api/user/phone-assignments",
             OrgUser,
             api::get_own_assignments,
+        ),
+        get("/ops/numbers/onboard", TenantAdmin, web::onboard_page),
+        post("/ops/numbers/onboard", TenantAdmin, web::post_onboard),
+    ]
+}
+
+fn supabase_routes() -> Vec<Route> {
+    use crate::supabase::{functions, rpc};
+    vec![
+        post(
+            "/functions/v1/ops-map-number-to-tenant",
+            TenantAdmin,
+            functions::map_number,
+        ),
+        post(
+            "/rest/v1/rpc/log_voice_usage",
+            TenantUsage,
+            rpc::log_voice_usage,
+        ),
+        post(
+            "/rest/v1/rpc/log_sms_usage",
+            TenantUsage,
+            rpc::log_sms_usage,
+        ),
+        post(
+            "/rest/v1/rpc/get_or_create_usage_counter",
+            TenantUsage,
+            rpc::get_or_create_usage_counter,
         ),
     ]
 }
@@ -340,9 +370,15 @@ fn cors(settings: &Settings) -> CorsLayer {
         .iter()
         .filter_map(|it| it.trim_end_matches('/').parse().ok())
         .collect();
-    let exposed = ["x-request-id", "retry-after", "etag", "location"]
-        .into_iter()
-        .chain(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
+    let exposed = [
+        "x-request-id",
+        "retry-after",
+        "etag",
+        "location",
+        "content-range",
+    ]
+    .into_iter()
+    .chain(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
     // Cookies are not for other origins: they come with tokens.
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))

@@ -1,13 +1,15 @@
-//! What a request shows to prove who calls: tokens, keys, cookies. Reading them needs no database.
+//! What a request shows to prove who calls: tokens, keys, cookies. Reading them needs no database, and the network only
+//! for a token that a public key proves which is not known yet.
 
 use std::str::FromStr as _;
 
 use axum::http::{HeaderMap, HeaderName, header};
-use jiff::Timestamp;
 use tollbook_core::ids::UserId;
 
 use super::tokens::{self, Claim};
 use crate::app::App;
+use crate::error::Result;
+use crate::http::caller::Nobody;
 use crate::http::{context, cookies, csrf::is_equal};
 use crate::secrets::digest;
 
@@ -17,17 +19,14 @@ const USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// Keys of ours begin with it.
 pub(super) const KEY_PREFIX: &str = "tb_";
 
-const NONE: &str = "sign in, or send a token or an API key";
-const BAD_TOKEN: &str = "the token is not valid or has expired";
-const NO_USER: &str = "this key is no user; send a user's token";
-const BAD_SCHEME: &str = "only bearer tokens are taken in `Authorization`";
-const NO_DEV_AUTH: &str = "`x-user-id` is only taken on loopback and with `--dev-auth`";
+/// Supabase's newer public keys, which are no tokens, begin with it.
+const PUBLISHABLE_PREFIX: &str = "sb_publishable_";
 
 /// Whom the credentials name; the database knows whether there is such a one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     /// Nobody, and why.
-    Nobody(&'static str),
+    Nobody(Nobody),
     /// A user, by a token.
     User(UserId),
     /// The holder of the API key with this digest.
@@ -38,30 +37,30 @@ pub(super) enum Named {
     Service,
 }
 
-/// Reads the credentials. A credential that is given and bad is not made up for by another one.
-pub(super) fn read(app: &App, headers: &HeaderMap) -> Named {
-    let now = app.clock.real();
+/// Reads the credentials. A credential that is given and bad is not made up for by another one. `Unavailable` if it
+/// takes a key that cannot be fetched to tell.
+pub(super) async fn read(app: &App, headers: &HeaderMap) -> Result<Named> {
     let text = |name: &HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
     let api_key = text(&API_KEY);
     if headers.contains_key(header::AUTHORIZATION) {
         let bearer = text(&header::AUTHORIZATION).and_then(bearer);
         return match bearer {
             // A bearer equal to the key is what Supabase's clients send when nobody is signed in.
-            Some(token) if api_key == Some(token) => key(app, token, now),
-            Some(token) => token_or_key(app, token, now),
-            None => Named::Nobody(BAD_SCHEME),
+            Some(token) if api_key == Some(token) => key(app, token).await,
+            Some(token) => token_or_key(app, token).await,
+            None => Ok(Named::Nobody(Nobody::BadScheme)),
         };
     }
     if let Some(token) = api_key {
-        return key(app, token, now);
+        return key(app, token).await;
     }
     if let Some(id) = text(&USER_ID) {
-        return dev_user(app, id);
+        return Ok(dev_user(app, id));
     }
-    match cookies::read(headers, cookies::SESSION) {
+    Ok(match cookies::read(headers, cookies::SESSION) {
         Some(token) => Named::Session(digest(token.as_bytes())),
-        None => Named::Nobody(NONE),
-    }
+        None => Named::Nobody(Nobody::Missing),
+    })
 }
 
 fn bearer(authorization: &str) -> Option<&str> {
@@ -72,39 +71,51 @@ fn bearer(authorization: &str) -> Option<&str> {
         .filter(|it| !it.is_empty())
 }
 
-fn key(app: &App, token: &str, now: Timestamp) -> Named {
-    match token_or_key(app, token, now) {
-        Named::User(_) => Named::Nobody(NO_USER),
+/// A key names no user, and one that means nothing to us is one of those that everyone has.
+async fn key(app: &App, token: &str) -> Result<Named> {
+    Ok(match token_or_key(app, token).await? {
+        Named::User(_) | Named::Nobody(Nobody::BadToken) => Named::Nobody(Nobody::PublicKey),
         other => other,
-    }
+    })
 }
 
-fn token_or_key(app: &App, token: &str, now: Timestamp) -> Named {
+async fn token_or_key(app: &App, token: &str) -> Result<Named> {
     if token.starts_with(KEY_PREFIX) {
-        return Named::Key(digest(token.as_bytes()));
+        return Ok(Named::Key(digest(token.as_bytes())));
+    }
+    if token.starts_with(PUBLISHABLE_PREFIX) {
+        return Ok(Named::Nobody(Nobody::PublicKey));
     }
     let settings = &app.settings;
     if let Some(service) = &settings.supabase_service_key
         && is_equal(token.as_bytes(), service.expose().as_bytes())
     {
-        return Named::Service;
+        return Ok(Named::Service);
+    }
+    let now = app.clock.real();
+    if let Some(id) = tokens::public_key_id(token) {
+        let key = app.jwks.find(&app.http, &id, now).await?;
+        let user = key.ok_or(Nobody::BadToken);
+        let user = user.and_then(|key| tokens::verify_public(&key, token, now));
+        return Ok(user.map_or_else(Named::Nobody, Named::User));
     }
     if let Some(user) = tokens::verify(&app.secrets, token, now) {
-        return Named::User(user);
+        return Ok(Named::User(user));
     }
     let secret = settings.supabase_jwt_secret.as_ref();
-    match secret.and_then(|secret| tokens::verify_supabase(secret.expose(), token, now)) {
-        Some(Claim::User(user)) => Named::User(user),
-        Some(Claim::Service) => Named::Service,
-        Some(Claim::Anonymous) => Named::Nobody(NO_USER),
-        None => Named::Nobody(BAD_TOKEN),
-    }
+    let claim = secret.map(|secret| tokens::verify_supabase(secret.expose(), token, now));
+    Ok(match claim.unwrap_or(Err(Nobody::BadToken)) {
+        Ok(Claim::User(user)) => Named::User(user),
+        Ok(Claim::Service) => Named::Service,
+        Ok(Claim::Anonymous) => Named::Nobody(Nobody::PublicKey),
+        Err(why) => Named::Nobody(why),
+    })
 }
 
 fn dev_user(app: &App, id: &str) -> Named {
     let is_local = context::current().is_some_and(|it| it.is_local());
     if !app.settings.dev_auth || !is_local {
-        return Named::Nobody(NO_DEV_AUTH);
+        return Named::Nobody(Nobody::NoDevAuth);
     }
-    UserId::from_str(id).map_or(Named::Nobody("`x-user-id` is no id"), Named::User)
+    UserId::from_str(id).map_or(Named::Nobody(Nobody::BadUserId), Named::User)
 }

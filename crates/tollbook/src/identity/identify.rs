@@ -12,7 +12,7 @@ use super::credentials::{self, Named};
 use super::{keys, sql};
 use crate::app::App;
 use crate::error::Result;
-use crate::http::caller::{Access, Caller, Chosen, Organization, Principal, User, is_read};
+use crate::http::caller::{Access, Caller, Chosen, Nobody, Organization, Principal, User, is_read};
 use crate::http::context;
 
 const ORGANIZATION: HeaderName = HeaderName::from_static("x-organization-id");
@@ -64,15 +64,21 @@ async fn recognize(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Caller> {
-    let principal = principal(app, credentials::read(app, headers)).await?;
+    let principal = principal(app, credentials::read(app, headers).await?).await?;
     let needs_organization = match access {
         Access::OrgMember
         | Access::OrgUser
         | Access::OrgAdmin
         | Access::Portal
         | Access::Service
-        | Access::Seller => true,
-        Access::Public | Access::Webhook | Access::SignedIn | Access::Platform => false,
+        | Access::Seller
+        // It may be told by the body, but pages are framed by it.
+        | Access::TenantAdmin => true,
+        Access::Public
+        | Access::Webhook
+        | Access::SignedIn
+        | Access::TenantUsage
+        | Access::Platform => false,
     };
     let (chosen, choices) = if needs_organization {
         choose(app, &principal, named).await?
@@ -100,9 +106,7 @@ async fn principal(app: &App, named: Named) -> Result<Principal> {
             .map(|it| Principal::User(Arc::new(it))),
     };
     // A valid token of somebody whom we do not know is worth no more than none.
-    Ok(found.unwrap_or(Principal::Nobody(
-        "the credentials are not known or no longer valid",
-    )))
+    Ok(found.unwrap_or(Principal::Nobody(Nobody::Unknown)))
 }
 
 /// The organization of the request, and the choices there are.

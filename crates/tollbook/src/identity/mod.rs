@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod credentials;
 mod identify;
+mod jwks;
 mod keys;
 mod ops;
 mod passwords;
@@ -15,6 +16,7 @@ pub(crate) mod view;
 pub(crate) mod web;
 
 pub(crate) use identify::identify;
+pub(crate) use jwks::Jwks;
 pub(crate) use ops::{
     NewUser, UserRow, add_user, find_user, list_users, set_password, set_platform_admin,
 };

@@ -1,11 +1,15 @@
 //! Signed tokens: our own for 15 minutes, and those of Supabase.
 
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
 use serde::{Deserialize, Serialize};
 use tollbook_core::ids::UserId;
 
+use super::jwks::PublicKey;
 use crate::error::{Error, Result};
+use crate::http::caller::Nobody;
 use crate::secrets::Secrets;
 
 /// How long an access token of ours is valid.
@@ -80,43 +84,80 @@ pub(crate) fn issue(secrets: &Secrets, user: UserId, now: Timestamp) -> Result<S
 
 /// The user of a valid access token of ours.
 pub(super) fn verify(secrets: &Secrets, token: &str, now: Timestamp) -> Option<UserId> {
-    let claims: OurClaims = claims(secrets.signing_key(), token)?;
+    let key = DecodingKey::from_secret(secrets.signing_key());
+    let claims: OurClaims = claims(&key, Algorithm::HS256, token)?;
     let is_valid = claims.iss == OURS && claims.aud == OURS && claims.exp > now.as_second();
     is_valid.then_some(claims.sub)
 }
 
 /// What a token signed with the project's JWT secret says. The secret is used as it is written, not decoded.
-pub(super) fn verify_supabase(secret: &str, token: &str, now: Timestamp) -> Option<Claim> {
-    let claims: SupabaseClaims = claims(secret.as_bytes(), token)?;
-    let now = now.as_second();
-    let has_expired = claims.exp.saturating_add(SKEW_SECONDS) <= now;
-    let is_early = claims
-        .nbf
-        .is_some_and(|it| it.saturating_sub(SKEW_SECONDS) > now);
-    if has_expired || is_early {
-        return None;
+pub(super) fn verify_supabase(secret: &str, token: &str, now: Timestamp) -> Result<Claim, Nobody> {
+    let key = DecodingKey::from_secret(secret.as_bytes());
+    let claims: SupabaseClaims = claims(&key, Algorithm::HS256, token).ok_or(Nobody::BadToken)?;
+    claims.read(now)
+}
+
+/// The id of the public key that would prove a token, if it is one that a public key proves.
+pub(super) fn public_key_id(token: &str) -> Option<String> {
+    let header = decode_header(token).ok()?;
+    let is_public = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256);
+    header.kid.filter(|_| is_public)
+}
+
+/// The user of a token that a public key of the project proves, by the algorithm that the key is for and no other.
+/// Only users have such tokens: a project's own keys are signed with its secret.
+pub(super) fn verify_public(
+    key: &PublicKey,
+    token: &str,
+    now: Timestamp,
+) -> Result<UserId, Nobody> {
+    let claims: SupabaseClaims =
+        claims(&key.decoding, key.algorithm, token).ok_or(Nobody::BadToken)?;
+    match claims.read(now)? {
+        Claim::User(user) => Ok(user),
+        Claim::Service => Err(Nobody::BadToken),
+        Claim::Anonymous => Err(Nobody::PublicKey),
     }
-    match claims.role.as_deref() {
-        Some("service_role") => Some(Claim::Service),
-        Some("anon") => Some(Claim::Anonymous),
-        _ => claims
-            .aud
-            .filter(|it| it.has("authenticated"))
-            .and(claims.sub)
-            .and_then(|it| it.parse().ok())
-            .map(Claim::User),
+}
+
+impl SupabaseClaims {
+    /// Whom they name. The issuer is the project whose key proved the token; nothing is read from `user_metadata`.
+    fn read(self, now: Timestamp) -> Result<Claim, Nobody> {
+        let now = now.as_second();
+        if self.exp.saturating_add(SKEW_SECONDS) <= now {
+            return Err(Nobody::Expired);
+        }
+        if self
+            .nbf
+            .is_some_and(|it| it.saturating_sub(SKEW_SECONDS) > now)
+        {
+            return Err(Nobody::BadToken);
+        }
+        match self.role.as_deref() {
+            Some("service_role") => Ok(Claim::Service),
+            Some("anon") => Ok(Claim::Anonymous),
+            _ => self
+                .aud
+                .filter(|it| it.has("authenticated"))
+                .and(self.sub)
+                .and_then(|it| it.parse().ok())
+                .map(Claim::User)
+                .ok_or(Nobody::BadToken),
+        }
     }
 }
 
 /// The claims of a token with the right signature. Times are checked by our clock, not the library's.
-fn claims<T: serde::de::DeserializeOwned>(secret: &[u8], token: &str) -> Option<T> {
-    let mut validation = Validation::new(Algorithm::HS256);
+fn claims<T: serde::de::DeserializeOwned>(
+    key: &DecodingKey,
+    algorithm: Algorithm,
+    token: &str,
+) -> Option<T> {
+    let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;
-    decode(token, &DecodingKey::from_secret(secret), &validation)
-        .ok()
-        .map(|it| it.claims)
+    decode(token, key, &validation).ok().map(|it| it.claims)
 }
 
 #[cfg(test)]
@@ -135,7 +176,7 @@ mod tests {
         "0190a0b0-c0d0-7123-8456-789abcdef012".parse().unwrap()
     }
 
-    fn signed(claims: &serde_json::Value) -> Option<Claim> {
+    fn signed(claims: &serde_json::Value) -> Result<Claim, Nobody> {
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let token = encode(&Header::new(Algorithm::HS256), claims, &key).unwrap();
         verify_supabase(SECRET, &token, now())
@@ -158,16 +199,16 @@ mod tests {
     #[test]
     fn a_supabase_user_needs_audience_subject_and_time() {
         let at = now().as_second();
-        assert_eq!(signed(&claims_at(at + 60)), Some(Claim::User(user())));
+        assert_eq!(signed(&claims_at(at + 60)), Ok(Claim::User(user())));
         assert_eq!(
             signed(&claims_at(at - 29)),
-            Some(Claim::User(user())),
+            Ok(Claim::User(user())),
             "within the skew"
         );
-        assert_eq!(signed(&claims_at(at - 30)), None);
+        assert_eq!(signed(&claims_at(at - 30)), Err(Nobody::Expired));
         let mut several = claims_at(at + 60);
         several["aud"] = json!(["x", "authenticated"]);
-        assert_eq!(signed(&several), Some(Claim::User(user())));
+        assert_eq!(signed(&several), Ok(Claim::User(user())));
         for (name, value) in [
             ("aud", json!("other")),
             ("aud", json!(null)),
@@ -176,7 +217,7 @@ mod tests {
         ] {
             let mut claims = claims_at(at + 60);
             claims[name] = value.clone();
-            assert_eq!(signed(&claims), None, "{name} = {value}");
+            assert_eq!(signed(&claims), Err(Nobody::BadToken), "{name} = {value}");
         }
     }
 
@@ -184,11 +225,11 @@ mod tests {
     fn a_projects_keys_are_no_users() {
         let at = now().as_second();
         let key = |role: &str| json!({"iss": "supabase", "role": role, "exp": at + 60});
-        assert_eq!(signed(&key("service_role")), Some(Claim::Service));
-        assert_eq!(signed(&key("anon")), Some(Claim::Anonymous));
+        assert_eq!(signed(&key("service_role")), Ok(Claim::Service));
+        assert_eq!(signed(&key("anon")), Ok(Claim::Anonymous));
         let mut old = key("service_role");
         old["exp"] = json!(at - 60);
-        assert_eq!(signed(&old), None);
+        assert_eq!(signed(&old), Err(Nobody::Expired));
     }
 
     #[test]
@@ -196,12 +237,21 @@ mod tests {
         let claims = claims_at(now().as_second() + 60);
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let token = encode(&Header::new(Algorithm::HS512), &claims, &key).unwrap();
-        assert_eq!(verify_supabase(SECRET, &token, now()), None);
+        assert_eq!(
+            verify_supabase(SECRET, &token, now()),
+            Err(Nobody::BadToken)
+        );
         let unsigned =
             "eyJhbGciOiJub25lIn0.eyJyb2xlIjoic2VydmljZV9yb2xlIiwiZXhwIjo5OTk5OTk5OTk5fQ.";
-        assert_eq!(verify_supabase(SECRET, unsigned, now()), None);
+        assert_eq!(
+            verify_supabase(SECRET, unsigned, now()),
+            Err(Nobody::BadToken)
+        );
         let other = EncodingKey::from_secret(b"another-secret-another-secret-32");
         let token = encode(&Header::new(Algorithm::HS256), &claims, &other).unwrap();
-        assert_eq!(verify_supabase(SECRET, &token, now()), None);
+        assert_eq!(
+            verify_supabase(SECRET, &token, now()),
+            Err(Nobody::BadToken)
+        );
     }
 }

@@ -107,7 +107,7 @@ async fn serve(
 
 fn ticket(app: &App, caller: &Caller, organization: OrganizationId) -> Result<Ticket> {
     let standing = match &caller.principal {
-        Principal::Nobody(why) => return Err(Error::Unauthorized((*why).to_owned())),
+        Principal::Nobody(why) => return Err(Error::Unauthorized(why.as_str().to_owned())),
         Principal::User(user) if user.is_platform_admin => Standing::PlatformAdmin(user.id),
         Principal::User(user) => match user.actor_in(organization) {
             Some(Actor::Admin { .. }) => Standing::Admin(user.id),

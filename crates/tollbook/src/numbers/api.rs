@@ -138,7 +138,7 @@ pub(crate) struct MapNumber {
 }
 
 /// What a mapping is for.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NumberType {
     Voice,
@@ -148,7 +148,9 @@ pub(crate) enum NumberType {
 }
 
 impl NumberType {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Voice, Self::Sms, Self::Both];
+
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Voice => "voice",
             Self::Sms => "sms",

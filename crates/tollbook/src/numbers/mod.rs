@@ -5,13 +5,20 @@
 
 pub(crate) mod api;
 mod assign;
+mod check;
 mod lines;
 mod map;
 mod read;
 mod sql;
+mod tenant;
+mod tenant_sql;
+pub(crate) mod view;
+pub(crate) mod web;
 
 pub(crate) use assign::replace_assignments;
+pub(crate) use check::check_mapping;
 pub(crate) use lines::{Line, LineKey, resolve_lines, sync};
+pub(crate) use tenant::{Fields, MESSAGE, TenantNumber, map_to_tenant};
 
 use crate::error::Error;
 

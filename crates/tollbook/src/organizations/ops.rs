@@ -8,6 +8,7 @@ use tollbook_core::time::Zone;
 
 use crate::app::App;
 use crate::audit::{self, Deed};
+use crate::db::Tx;
 use crate::error::{Error, FieldError, OnConstraint as _, Result};
 use crate::ids::new_id;
 
@@ -95,6 +96,18 @@ pub(crate) async fn create(
     actor: &Actor,
     new: NewOrganization,
 ) -> Result<OrganizationView> {
+    let mut tx = app.db.begin(actor).await?;
+    let made = create_in(&mut tx, actor, new).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// The same within a transaction of the platform.
+pub(crate) async fn create_in(
+    tx: &mut Tx,
+    actor: &Actor,
+    new: NewOrganization,
+) -> Result<OrganizationView> {
     new.check()?;
     let id: OrganizationId = new_id();
     let made = OrganizationView {
@@ -105,7 +118,6 @@ pub(crate) async fn create(
         zone: new.zone,
         currency: new.currency,
     };
-    let mut tx = app.db.begin(actor).await?;
     sqlx::query!(
         "insert into organizations (id, name, external_key, country, zone, currency) values ($1, $2, $3, $4, $5, $6)",
         id.uuid(),
@@ -115,7 +127,7 @@ pub(crate) async fn create(
         made.zone,
         made.currency,
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await
     .on_constraint("organizations_external_key_key", || {
         Error::conflict(
@@ -128,25 +140,29 @@ pub(crate) async fn create(
         id.uuid(),
         new.invoice_prefix,
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     let deed = Deed::new(id, "organization.created", "organization", id).after(&made)?;
-    audit::record(&mut tx, actor, deed).await?;
-    tx.commit().await?;
+    audit::record(tx, actor, deed).await?;
     Ok(made)
 }
 
 /// The organization with this id or external key.
 pub(crate) async fn find(app: &App, named: &str) -> Result<OrganizationId> {
     let mut tx = app.db.begin(&Actor::system()).await?;
+    let found = find_in(&mut tx, named).await?;
+    found.ok_or(Error::NotFound("organization"))
+}
+
+/// The same within a transaction of the platform.
+pub(crate) async fn find_in(tx: &mut Tx, named: &str) -> Result<Option<OrganizationId>> {
     let id = sqlx::query_scalar!(
         "select id from organizations where external_key = $1 or id::text = $1 order by external_key = $1 desc limit 1",
         named,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    id.map(OrganizationId::from)
-        .ok_or(Error::NotFound("organization"))
+    Ok(id.map(OrganizationId::from))
 }
 
 /// The name of an organization that has none of these external keys, if there is one.

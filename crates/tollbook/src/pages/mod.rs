@@ -60,6 +60,8 @@ pub(crate) struct Account {
     pub(crate) email: String,
     /// The role in the current organization, in words (see [`role`]).
     pub(crate) role: String,
+    /// Whether they administer it, or the platform.
+    pub(crate) is_admin: bool,
     /// The current organization.
     pub(crate) organization: String,
     /// Organizations to choose from; empty when there is only one.
@@ -101,6 +103,8 @@ pub(crate) enum Section {
     Communications,
     Customers,
     Invoices,
+    /// Giving a number to a tenant; for administrators.
+    Onboard,
     /// Not in the navigation: search, errors, sign-in.
     None,
 }
@@ -235,7 +239,7 @@ pub(crate) struct NavEntry {
 }
 
 impl Page {
-    pub(crate) fn navigation(&self) -> [NavEntry; 4] {
+    pub(crate) fn navigation(&self) -> Vec<NavEntry> {
         let entry = |section, href, label: Message, icon, key| NavEntry {
             href,
             label: label.to_string(),
@@ -243,7 +247,7 @@ impl Page {
             key,
             is_current: self.section == section,
         };
-        [
+        let mut entries = vec![
             entry(Section::Live, "/", self.say("nav-live"), "live", "g l"),
             entry(
                 Section::Communications,
@@ -266,7 +270,17 @@ impl Page {
                 "invoice",
                 "g b",
             ),
-        ]
+        ];
+        if self.account.as_ref().is_some_and(|it| it.is_admin) {
+            entries.push(entry(
+                Section::Onboard,
+                "/ops/numbers/onboard",
+                self.say("nav-onboard"),
+                "number",
+                "g m",
+            ));
+        }
+        entries
     }
 
     /// The pages whose name contains what was typed; all of them when nothing was.

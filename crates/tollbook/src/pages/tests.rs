@@ -27,7 +27,21 @@ fn all() -> Vec<(&'static str, String)> {
     quiet.ended.clear();
     quiet.agents.clear();
     quiet.has_numbers = false;
+    let mut refused = samples::onboard();
+    refused.page.toast = None;
+    refused.evidence = None;
+    refused.problem = Some("tenant `other` is not yours".into());
+    for field in [
+        &mut refused.tenant_id,
+        &mut refused.twilio_number_sid,
+        &mut refused.phone_number,
+    ] {
+        field.problem = Some("is required".into());
+    }
+    refused.number_type_problem = Some("must be voice, sms or both".into());
     vec![
+        ("onboard", samples::onboard().render().unwrap()),
+        ("onboard-refused", refused.render().unwrap()),
         ("live", samples::live().render().unwrap()),
         ("live-picking", picking.render().unwrap()),
         ("live-quiet", quiet.render().unwrap()),
@@ -102,8 +116,9 @@ fn ids_are_unique_and_references_resolve() {
         assert_eq!(ids.len(), unique.len(), "{name}: {ids:?}");
         for attribute in ["aria-labelledby", "aria-describedby", "data-swap"] {
             for it in select(page, &format!("[{attribute}]:not([data-into])")) {
-                let id = it.attr(attribute).unwrap();
-                assert!(unique.contains(id), "{name}: {attribute}={id}");
+                for id in it.attr(attribute).unwrap().split_whitespace() {
+                    assert!(unique.contains(id), "{name}: {attribute}={id}");
+                }
             }
         }
     });
@@ -435,5 +450,5 @@ fn the_palette_finds_pages_by_name() {
         .map(|it| it.href)
         .collect();
     assert_eq!(found, ["/invoices"]);
-    assert_eq!(page.navigation_matching("").len(), 4);
+    assert_eq!(page.navigation_matching("").len(), 5);
 }

@@ -321,3 +321,93 @@ fn roles_and_passwords_change_from_the_command_line() {
     );
     assert!(text(&short.stderr).contains("at least 8 characters"));
 }
+
+#[test]
+fn the_doctor_makes_six_checks_of_a_mapping_and_changes_nothing() {
+    let folder = folder();
+    let path = folder.path();
+    let checks = |number: &str| {
+        let output = run(path, &["doctor", "--json", "--mapping", number]);
+        let findings: Vec<serde_json::Value> =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let found = findings.iter().map(|it| {
+            let mark = if it["ok"] == true { "ok" } else { "FAIL" };
+            let text = it["found"].as_str().unwrap();
+            format!("{mark} {}: {text}", it["check"].as_str().unwrap())
+        });
+        (output.status.code(), found.collect::<Vec<_>>().join("\n"))
+    };
+    let (code, found) = checks("+12505551234");
+    assert_eq!(code, Some(1));
+    insta::assert_snapshot!(found, @r"
+    ok mapping relations: all 3
+    ok usage functions: all 3
+    FAIL mapping to tenant: number `+12505551234` is not mapped to a tenant by its Twilio SID
+    FAIL mapping in the database: there is no row of it
+    FAIL usage counters: no counters were begun
+    FAIL mapping it again: there is nothing to map again
+    ");
+    run(
+        path,
+        &["user", "add", "ann@example.com", "--platform-admin"],
+    );
+    let server = Serving::start(path);
+    let token = text(&run(path, &["token", "ann@example.com"]).stdout);
+    let body = serde_json::json!({"tenant_id": "test-tenant-123", "phone_number": "+12505551234",
+        "twilio_number_sid": format!("PN{}", "x".repeat(32))});
+    let url = format!("{}/functions/v1/ops-map-number-to-tenant", server.base);
+    let mapped = post(&url, token.trim(), &body);
+    assert!(mapped.contains("\"success\":true"), "{mapped}");
+    let events = [
+        "db",
+        "psql",
+        "--",
+        "-Atc",
+        "select count(*) from analytics_events",
+    ];
+    let before = text(&run(path, &events).stdout);
+    let (code, found) = checks("+12505551234");
+    assert_eq!(code, Some(0), "{found}");
+    insta::assert_snapshot!(without_ids(&found), @r"
+    ok mapping relations: all 3
+    ok usage functions: all 3
+    ok mapping to tenant: ✅ Mapped +12505551234 to tenant and initialized usage counters (updated)
+    ok mapping in the database: tenant `test-tenant-123`, mapping …
+    ok usage counters: 0 minutes in 0 calls, 0 messages sent, 0 received this month
+    ok mapping it again: ✅ Mapped +12505551234 to tenant and initialized usage counters (updated)
+    ");
+    assert_eq!(text(&run(path, &events).stdout), before);
+    assert_eq!(
+        run(path, &["doctor", "--mapping", "12"]).status.code(),
+        Some(2)
+    );
+    server.stop();
+}
+
+/// Without ids, which differ from run to run.
+fn without_ids(found: &str) -> String {
+    let lines = found
+        .lines()
+        .map(|line| match line.split_once("mapping 0") {
+            Some((start, _)) => format!("{start}mapping …"),
+            None => line.to_owned(),
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What the server answers to a JSON document.
+fn post(url: &str, token: &str, body: &serde_json::Value) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // Another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let request = reqwest::Client::new()
+            .post(url)
+            .bearer_auth(token)
+            .json(body);
+        request.send().await.unwrap().text().await.unwrap()
+    })
+}

@@ -74,6 +74,19 @@ fn expected(access: Access, who: Who, is_read: bool) -> Told {
                 _ => Forbidden,
             };
         }
+        // The tenant is named by the body, which names none here.
+        Access::TenantUsage => {
+            return match who {
+                PortalUser | Member | ReadKey => Forbidden,
+                _ => Anything,
+            };
+        }
+        Access::TenantAdmin => {
+            return match who {
+                PortalUser | Member | ReadKey | UsageKey => Forbidden,
+                _ => Anything,
+            };
+        }
         Access::OrgUser
             if [PlatformService, ReadKey, UsageKey, AdminKey, ForeignKey].contains(&who) =>
         {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod live;
+mod numbers;
 mod records;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use tollbook_core::phone::E164;
 
 pub(crate) use calls::{call, communications, rows};
 pub(crate) use live::{candidates, live, notice, talking, unknown_caller};
+pub(crate) use numbers::onboard;
 pub(crate) use records::{customer, customers, error, invoice, invoices, login, search};
 
 use super::chart::meter::Meter;
@@ -50,6 +52,7 @@ pub(crate) fn page(section: Section) -> Page {
             name: "Maya Lindqvist".into(),
             email: "maya@brightline.example".into(),
             role: role(text(), Role::OrganizationAdmin),
+            is_admin: true,
             organization: "Brightline Support".into(),
             organizations: vec![
                 organization("1", "Brightline Support", true),
