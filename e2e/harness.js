@@ -73,6 +73,11 @@ export function administrator(demo) {
   return demo.signIns.find(isAdministrator) ?? demo.signIns[0];
 }
 
+/** The sign-in of the platform's administrator. */
+export function platform(demo) {
+  return demo.signIns.find(({ role }) => /platform/i.test(role));
+}
+
 /** Signs in through the form. */
 export async function signIn(page, demo, who = administrator(demo)) {
   await page.goto(`${demo.address}/login`);

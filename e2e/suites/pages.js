@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
-import { SCREENSHOTS, SIZES, signIn } from '../harness.js';
+import { SCREENSHOTS, SIZES, platform, signIn } from '../harness.js';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -18,6 +18,7 @@ const PAGES = {
   customer: page => openFirst(page, '/customers'),
   invoices: page => page.goto('/invoices'),
   invoice: page => openFirst(page, '/invoices'),
+  onboard: page => page.goto('/ops/numbers/onboard'),
   search: page => page.goto('/search?q=a'),
   'nothing-here': page => page.goto('/nothing-here'),
 };
@@ -66,6 +67,39 @@ export function pages(world) {
           assert.equal(await page.inputValue('[name=email]'), 'nobody@example.org');
           await look(page, `login-refused-${size}`);
         });
+        await context.close();
+      }
+    });
+
+    test('a number is mapped, and mapped again, and a refused form loses nothing', async () => {
+      for (const [size, viewport] of Object.entries(SIZES)) {
+        const context = await open(world, { viewport });
+        const page = await context.newPage();
+        await signIn(page, world.demo, platform(world.demo));
+        await page.goto('/ops/numbers/onboard');
+        const fill = async (sid, number) => {
+          await page.getByLabel('Tenant ID').fill(`tenant-${size}`);
+          await page.getByLabel('Twilio Number SID').fill(sid);
+          await page.getByLabel('Phone Number (E.164)').fill(number);
+          await page.getByLabel('Number Type').selectOption('Voice');
+          await page.getByRole('button', { name: 'Map Number for Billing' }).click();
+        };
+        const sid = `PN${size.padEnd(32, 'x')}`;
+        const number = size === 'wide' ? '+12505551234' : '+12505551235';
+        const evidence = `✅ Mapped ${number} to tenant and initialized usage counters`;
+        await fill(sid, number);
+        await page.getByText(evidence, { exact: true }).waitFor();
+        await page.getByText('Number mapped successfully').waitFor();
+        await look(page, `onboard-mapped-${size}`);
+        await fill(sid, number);
+        await page.getByText(`${evidence} (updated)`, { exact: true }).waitFor();
+        // What the browser lets through and the server does not.
+        await page.evaluate(() => { document.querySelector('main form').noValidate = true; });
+        await fill('PN1', '12');
+        await page.getByText('must be PN and 32 letters or digits').waitFor();
+        assert.equal(await page.inputValue('[name=twilio_number_sid]'), 'PN1');
+        assert.equal(await page.inputValue('[name=number_type]'), 'voice');
+        await look(page, `onboard-refused-${size}`);
         await context.close();
       }
     });

@@ -56,6 +56,16 @@ export function withoutScripts(world) {
       assert.ok(await page.locator('main .results a[href="/invoices"]').isVisible());
     });
 
+    test('a number is not mapped for a tenant of others, and the form keeps what was typed', async () => {
+      await page.goto('/ops/numbers/onboard');
+      await page.getByLabel('Tenant ID').fill('somebody-else');
+      await page.getByLabel('Twilio Number SID').fill(`PN${'0'.repeat(32)}`);
+      await page.getByLabel('Phone Number (E.164)').fill('+12505551299');
+      await page.getByRole('button', { name: 'Map Number for Billing' }).click();
+      assert.match(await page.getByRole('alert').innerText(), /tenant `somebody-else` is not yours/);
+      assert.equal(await page.inputValue('[name=phone_number]'), '+12505551299');
+    });
+
     test('a person signs out', async () => {
       await page.goto('/');
       await page.locator('.account summary').click();
