@@ -4,6 +4,7 @@
 //! A script prints one line per check, `ok …` or `not ok …`; whatever else it prints is for people.
 
 mod ground;
+mod supabase;
 mod twilio;
 
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use ground::Ground;
 
 /// Each library, and what runs its script on a ground.
-const SUITES: [(&str, fn(&Ground) -> Result<Counts>); 1] = [("twilio-python", twilio::run)];
+const SUITES: [(&str, fn(&Ground) -> Result<Counts>); 2] = [
+    ("twilio-python", twilio::run),
+    ("supabase-js", supabase::run),
+];
 
 /// How many checks came out how.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
