@@ -5,7 +5,7 @@ use serde_json::json;
 use tollbook_core::actor::Actor;
 use tollbook_core::phone::E164;
 
-use super::tenant::{Fields, MappedNumber, evidence, map_in};
+use super::tenant::{Fields, MappedNumber, Request, TenantNumber, evidence, map_in};
 use super::tenant_sql as sql;
 use crate::app::App;
 use crate::db::Tx;
@@ -36,11 +36,18 @@ pub(crate) struct MappingCheck {
 pub(crate) async fn check_mapping(app: &App, number: &E164) -> Result<Vec<MappingCheck>> {
     let mut tx = app.db.begin(&Actor::system()).await?;
     let (relations, functions) = sql::missing(&mut tx, &RELATIONS, &FUNCTIONS).await?;
+    let held = sql::live_tenant_number(&mut tx, number).await?;
+    tx.rollback().await?;
+    let request = held.and_then(again);
+    let mut tx = app.db.begin(&Actor::system()).await?;
     let mut checks = vec![
         there("mapping relations", RELATIONS.len(), &relations),
         there("usage functions", FUNCTIONS.len(), &functions),
     ];
-    let mapped = try_to_map(app, &mut tx, number).await?;
+    let mapped = match &request {
+        Some(request) => Some(try_to_map(app, &mut tx, request).await?),
+        None => None,
+    };
     checks.push(map_check(number, mapped.as_ref()));
     checks.push(row_check(number, mapped.as_ref()));
     checks.push(counter_check(app, &mut tx, mapped.as_ref()).await?);
@@ -61,24 +68,27 @@ fn there(what: &'static str, wanted: usize, missing: &[String]) -> MappingCheck 
 
 const NOT_MAPPED: &str = "map it on the page `/ops/numbers/onboard`, or by `POST /functions/v1/ops-map-number-to-tenant`";
 
-/// Maps the number once more as it is mapped; `None` if nobody holds it, or without the SID that mapping takes.
-async fn try_to_map(app: &App, tx: &mut Tx, number: &E164) -> Result<Option<MappedNumber>> {
-    let Some(held) = sql::live_tenant_number(tx, number).await? else {
-        return Ok(None);
-    };
+/// What would map the number as it is mapped; `None` if it lacks the SID that this takes.
+fn again(held: TenantNumber) -> Option<Request> {
     let fields = Fields {
         tenant_id: held.tenant_id,
         twilio_number_sid: held.twilio_number_sid.unwrap_or_default(),
         phone_number: held.phone_number,
         number_type: held.number_type,
     };
-    let Ok(request) = fields.check() else {
-        return Ok(None);
-    };
+    fields.check().ok()
+}
+
+async fn try_to_map(app: &App, tx: &mut Tx, request: &Request) -> Result<MappedNumber> {
     let given = json!({"check": true});
-    let caller = TenantCaller::system();
-    let mapped = map_in(tx, &caller, &request, &given, app.clock.now()).await?;
-    Ok(Some(mapped))
+    map_in(
+        tx,
+        &TenantCaller::system(),
+        request,
+        &given,
+        app.clock.now(),
+    )
+    .await
 }
 
 fn map_check(number: &E164, mapped: Option<&MappedNumber>) -> MappingCheck {

@@ -44,6 +44,8 @@ pub(super) struct Request {
     tenant: String,
     sid: String,
     pub(super) number: E164,
+    /// Known before the transaction begins: the numbering plans of the world take a moment to load.
+    country: Option<String>,
     number_type: NumberType,
 }
 
@@ -128,6 +130,7 @@ impl Fields {
             (Some(number), Some(number_type)) if errors.is_empty() => Ok(Request {
                 tenant: tenant.to_owned(),
                 sid: sid.to_owned(),
+                country: number.country(),
                 number,
                 number_type,
             }),
@@ -225,7 +228,7 @@ async fn tenant(
             request.tenant
         )));
     };
-    let country = request.number.country();
+    let country = request.country.clone();
     let new = NewOrganization {
         name: request.tenant.clone(),
         external_key: Some(request.tenant.clone()),
@@ -241,9 +244,14 @@ async fn tenant(
 /// The number, added if it is not known, with the SID that it has at Twilio.
 async fn known_number(tx: &mut Tx, request: &Request) -> Result<PhoneNumberId> {
     let sid_is_taken = || Error::invalid("twilio_number_sid", "belongs to another number");
-    sql::insert_twilio_number(tx, &request.number, &request.sid)
-        .await
-        .on_constraint("phone_numbers_provider_number_sid_key", sid_is_taken)?;
+    sql::insert_twilio_number(
+        tx,
+        &request.number,
+        request.country.as_deref(),
+        &request.sid,
+    )
+    .await
+    .on_constraint("phone_numbers_provider_number_sid_key", sid_is_taken)?;
     let known = sql::lock_by_e164(tx, &request.number)
         .await?
         .ok_or_else(|| Error::Internal("a number is gone".to_owned()))?;

@@ -14,6 +14,7 @@ use crate::ids::new_id;
 pub(super) async fn insert_twilio_number(
     tx: &mut PgConnection,
     number: &E164,
+    country: Option<&str>,
     sid: &str,
 ) -> sqlx::Result<()> {
     let id: PhoneNumberId = new_id();
@@ -23,7 +24,7 @@ pub(super) async fn insert_twilio_number(
         id.uuid(),
         number.as_str(),
         sid,
-        number.country(),
+        country,
     )
     .execute(tx)
     .await?;
