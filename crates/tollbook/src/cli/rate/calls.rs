@@ -22,6 +22,8 @@ use super::sheet::{Columns, Row, Sheet};
 pub(super) struct Metered {
     pub(super) id: String,
     pub(super) line: u64,
+    /// That there was a call, beside its time; of no interest on a plan that has no price for it.
+    pub(super) is_call_count: bool,
     pub(super) usage: Usage,
 }
 
@@ -197,10 +199,12 @@ fn usages(row: &Row<'_>) -> Result<Vec<Metered>> {
             .parse("provider_cost")?
             .map_or(ProviderCost::Pending, ProviderCost::Known),
     };
+    let is_call = row.text("meter").is_none();
     let metered = |usage: Usage| -> Result<Metered> {
         Ok(Metered {
             id: row.required("id")?.to_owned(),
             line: row.line(),
+            is_call_count: is_call && !usage.is_time,
             usage,
         })
     };

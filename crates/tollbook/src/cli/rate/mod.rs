@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, ValueEnum};
 use tollbook_core::money::Rounding;
 use tollbook_core::plans::{Document, Offer};
-use tollbook_core::rating::{Surroundings, Terms};
+use tollbook_core::rating::{NotChargedReason, Rated, Surroundings, Terms};
 use tollbook_core::time::Zone;
 
 use self::account::{Account, AccountFile};
@@ -102,6 +102,12 @@ impl Rate {
                 printer.keep(closed);
             }
             let rated = account.rate(&metered.usage);
+            let reason = |rated: &Rated| rated.parts.first()?.trace.reason;
+            let is_unpriced =
+                rated.as_ref().ok().and_then(reason) == Some(NotChargedReason::NoPrice);
+            if metered.is_call_count && is_unpriced {
+                continue;
+            }
             printer.charge(&metered, rated.as_ref())?;
         }
         printer.finish(account.close()?, &account, self.account_out.is_none())?;

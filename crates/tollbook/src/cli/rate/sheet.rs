@@ -68,10 +68,16 @@ impl Sheet {
         if !more.map_err(|error| unreadable(&self.name, &error))? {
             return Ok(None);
         }
+        // The reader says where it began, which may be an empty line in front of the row.
+        let began = record.position().map_or(0, csv::Position::line);
+        let read = self.reader.position().line().saturating_sub(began);
+        let breaks = record.iter().flat_map(str::bytes).filter(|it| *it == b'\n');
+        let own = u64::try_from(breaks.count()).unwrap_or_default();
+        let empty = read.saturating_sub(own).saturating_sub(1);
         Ok(Some(Row {
             sheet: &self.name,
             header: &self.header,
-            line: record.position().map_or(0, csv::Position::line),
+            line: began.saturating_add(empty),
             record,
         }))
     }
