@@ -17,7 +17,10 @@ const NAMES: [&str; 4] = ["ingest", "rating", "calls", "ring"];
 /// Runs the benchmarks that are named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|it| !NAMES.contains(it)) {
-        bail!("there is no benchmark `{unknown}`; there are {}", NAMES.join(", "));
+        bail!(
+            "there is no benchmark `{unknown}`; there are {}",
+            NAMES.join(", ")
+        );
     }
     let chosen: Vec<&str> = NAMES
         .into_iter()

@@ -81,7 +81,10 @@ async fn measure() {
     );
     print_quantiles("webhook, meant to be sent to durable", answered);
     let behind = drain(&cluster, calls).await;
-    println!("lag under a second {behind:.1?} after the load, all charged {:.1?} after it", start.elapsed() - loaded);
+    println!(
+        "lag under a second {behind:.1?} after the load, all charged {:.1?} after it",
+        start.elapsed() - loaded
+    );
     print_lag(&cluster);
     let each = |time: Duration| time.as_micros() / u128::from(calls);
     println!(
@@ -133,7 +136,9 @@ fn webhook(call: u64, step: u64, secret: &[u8]) -> Vec<u8> {
     let now = Timestamp::now();
     let began = now - SignedDuration::from_secs(100);
     let answered = began + SignedDuration::from_secs(10);
-    let common = format!(r#""id":"ACbench{call}","direction":"incoming","createdAt":"{began}","updatedAt":"{now}""#);
+    let common = format!(
+        r#""id":"ACbench{call}","direction":"incoming","createdAt":"{began}","updatedAt":"{now}""#
+    );
     let (kind, resource) = match step {
         0 => ("call.ringing", format!("{{{common}}}")),
         1 => (
@@ -183,7 +188,10 @@ async fn drain(cluster: &Cluster, calls: u64) -> Duration {
         if oldest == "0" {
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(300), "the queues do not become empty");
+        assert!(
+            started.elapsed() < Duration::from_secs(300),
+            "the queues do not become empty"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let charged = cluster.run(

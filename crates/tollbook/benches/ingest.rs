@@ -123,12 +123,36 @@ fn report(figures: &BTreeMap<&str, Vec<Figure>>) {
         );
     };
     let plain = "plain, 1,000 numbers";
-    compare("single events : plain, 1,000 numbers", "HTTP, 1,000 numbers", plain);
-    compare("single events : plain, one number", "HTTP, one number", "plain, one number");
-    compare("batches : plain, 1,000 numbers", "HTTP, batches of 1,000", plain);
-    compare("single events : own statement", "HTTP, 1,000 numbers", "statement, 64 events");
-    compare("batches : own statement", "HTTP, batches of 1,000", "statement, 1,000 events");
-    compare("single events : empty handler", "HTTP, 1,000 numbers", "empty handler");
+    compare(
+        "single events : plain, 1,000 numbers",
+        "HTTP, 1,000 numbers",
+        plain,
+    );
+    compare(
+        "single events : plain, one number",
+        "HTTP, one number",
+        "plain, one number",
+    );
+    compare(
+        "batches : plain, 1,000 numbers",
+        "HTTP, batches of 1,000",
+        plain,
+    );
+    compare(
+        "single events : own statement",
+        "HTTP, 1,000 numbers",
+        "statement, 64 events",
+    );
+    compare(
+        "batches : own statement",
+        "HTTP, batches of 1,000",
+        "statement, 1,000 events",
+    );
+    compare(
+        "single events : empty handler",
+        "HTTP, 1,000 numbers",
+        "empty handler",
+    );
 }
 
 impl Bench {
@@ -207,8 +231,10 @@ impl Bench {
     /// The handler that reads a body and answers.
     async fn nothing(&self) -> Figure {
         let address = self.empty.clone();
-        self.requests(&address, CONNECTIONS, 1, |n| post("/", "", &event(n, NUMBERS)))
-            .await
+        self.requests(&address, CONNECTIONS, 1, |n| {
+            post("/", "", &event(n, NUMBERS))
+        })
+        .await
     }
 
     async fn requests<M>(&self, address: &str, connections: usize, each: u64, make: M) -> Figure
@@ -272,7 +298,10 @@ async fn insert(session: &mut PgConnection, from: u64, events: u64) {
         .bind(each(&|_| Uuid::now_v7()))
         .bind(vec!["CALL_DURATION_SECONDS"; count])
         .bind(vec![rust_decimal::Decimal::from(180); count])
-        .bind(vec![jiff_sqlx::ToSqlx::to_sqlx(jiff::Timestamp::now()); count])
+        .bind(vec![
+            jiff_sqlx::ToSqlx::to_sqlx(jiff::Timestamp::now());
+            count
+        ])
         .bind(&keys)
         .bind(&digests)
         .bind(&digests)

@@ -76,7 +76,11 @@ async fn send(mut wire: Wire, connection: u64, start: Instant) -> Vec<Duration> 
             r#"{{"usageType":"CALL_DURATION_SECONDS","quantity":{},"customerId":"{customer}","idempotencyKey":"lag-{n}"}}"#,
             n % 300 + 1
         );
-        let request = post("/api/billing/usage", &format!("apikey: {API_KEY}\r\n"), &body);
+        let request = post(
+            "/api/billing/usage",
+            &format!("apikey: {API_KEY}\r\n"),
+            &body,
+        );
         let (status, body) = wire.send(&request).await;
         assert_eq!(status, 201, "{}", String::from_utf8_lossy(body));
         took.push(due.elapsed());
@@ -87,7 +91,11 @@ async fn send(mut wire: Wire, connection: u64, start: Instant) -> Vec<Duration> 
 async fn wait_until_rated(cluster: &Cluster) {
     let end = Instant::now() + Duration::from_secs(60);
     // The organization's own account buys nothing of the platform; its rows go too.
-    while cluster.run("tollbook", "select count(*) from rating_queue where parked_at is null") != "0" {
+    while cluster.run(
+        "tollbook",
+        "select count(*) from rating_queue where parked_at is null",
+    ) != "0"
+    {
         assert!(Instant::now() < end, "the queue does not become empty");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -39,13 +39,12 @@ impl<'a> Cycles<'a> {
         if self.next.is_some_and(|next| at < next) {
             return Ok(());
         }
-        let mut begins = match self.next {
-            Some(next) => next,
+        let mut begins = if let Some(next) = self.next {
+            next
+        } else {
             // The state's own period first: it may be one that nothing was granted in yet.
-            None => {
-                let period = self.schedule.index_at(state.period_start)?;
-                self.schedule.period(period)?.start()
-            }
+            let period = self.schedule.index_at(state.period_start)?;
+            self.schedule.period(period)?.start()
         };
         loop {
             self.begin(state, begins)?;
@@ -102,7 +101,9 @@ impl<'a> Cycles<'a> {
 
 /// The lowest number that no grant has yet, as an id.
 fn free_id(grants: &[Grant]) -> GrantId {
-    (1_u128..)
+    // Of one number more than there are grants, one is free.
+    let count = u128::try_from(grants.len()).unwrap_or(u128::MAX);
+    (1..=count.saturating_add(1))
         .map(|number| GrantId::new(Uuid::from_u128(number)))
         .find(|id| grants.iter().all(|grant| grant.id != *id))
         .unwrap_or(GrantId::new(Uuid::max()))

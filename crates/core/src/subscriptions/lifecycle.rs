@@ -60,8 +60,10 @@ pub fn transition(state: State, event: Event) -> Result<State, IllegalTransition
         (State::Trial, Event::Pause | Event::Resume | Event::Renew)
         | (State::Active, Event::Activate | Event::Resume)
         // Nothing is paid during a pause, so there is no paid time that it could go on for: it ends at once.
-        | (State::Paused, Event::Activate | Event::Pause | Event::CancelAtEnd | Event::Renew)
-        | (State::Canceled, Event::Activate | Event::Pause | Event::CancelAtEnd | Event::Renew)
+        | (
+            State::Paused | State::Canceled,
+            Event::Activate | Event::Pause | Event::CancelAtEnd | Event::Renew,
+        )
         | (
             State::Ended,
             Event::Activate

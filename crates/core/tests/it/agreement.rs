@@ -227,6 +227,12 @@ fn agree_on_plan(seed: usize, seen: &mut Seen) -> usize {
     USAGES
 }
 
+const LIMITS: [(PartKind, &str); 3] = [
+    (PartKind::Connection, "connection"),
+    (PartKind::Minimum, "minimum"),
+    (PartKind::Maximum, "maximum"),
+];
+
 /// Notes what a usage met.
 fn note(plan: &Value, decks: &Value, event: &Usage, rated: &Rated, seen: &mut Seen) {
     let mut met = |label: &str| *seen.entry(label.to_owned()).or_default() += 1;
@@ -252,11 +258,7 @@ fn note(plan: &Value, decks: &Value, event: &Usage, rated: &Rated, seen: &mut Se
         .collect();
     bands.dedup();
     for part in &rated.parts {
-        match part.trace.reason {
-            Some(NotChargedReason::NothingUsed) => met("not answered"),
-            Some(NotChargedReason::WithinFreeSeconds) => met("within free seconds"),
-            Some(NotChargedReason::NoPrice) | None => {}
-        }
+        note_reason(part, &mut met);
         let Some(key) = part.price_key.as_ref().map(Key::as_str) else {
             continue;
         };
@@ -282,11 +284,7 @@ fn note(plan: &Value, decks: &Value, event: &Usage, rated: &Rated, seen: &mut Se
                 if part.kind == PartKind::Usage && part.band.is_some() && key.contains(':') {
                     met("band without allowance");
                 }
-                for (kind, modifier) in [
-                    (PartKind::Connection, "connection"),
-                    (PartKind::Minimum, "minimum"),
-                    (PartKind::Maximum, "maximum"),
-                ] {
+                for (kind, modifier) in LIMITS {
                     if has(kind) {
                         met(&format!("{model}, {modifier}"));
                     }
@@ -303,6 +301,14 @@ fn note(plan: &Value, decks: &Value, event: &Usage, rated: &Rated, seen: &mut Se
             | PartKind::Fee
             | PartKind::NotCharged => {}
         }
+    }
+}
+
+fn note_reason(part: &ChargePart, met: &mut impl FnMut(&str)) {
+    match part.trace.reason {
+        Some(NotChargedReason::NothingUsed) => met("not answered"),
+        Some(NotChargedReason::WithinFreeSeconds) => met("within free seconds"),
+        Some(NotChargedReason::NoPrice) | None => {}
     }
 }
 

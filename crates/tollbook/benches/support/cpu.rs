@@ -35,6 +35,9 @@ fn stat(pid: u32) -> Option<(u32, u32)> {
     // The name stands in parentheses and may hold anything.
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     let parent = fields.get(1)?.parse().ok()?;
-    let ticks = fields.get(11..15)?.iter().filter_map(|it| it.parse::<u32>().ok());
+    let ticks = fields
+        .get(11..15)?
+        .iter()
+        .filter_map(|it| it.parse::<u32>().ok());
     Some((parent, ticks.sum()))
 }

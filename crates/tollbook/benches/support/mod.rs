@@ -82,7 +82,17 @@ impl Cluster {
     /// Runs statements as the superuser.
     pub(crate) fn run(&self, database: &str, statements: &str) -> String {
         let output = Command::new(self.server.installation().program("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statements, "-d"])
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                statements,
+                "-d",
+            ])
             .arg(self.superuser_url(database))
             .env("PGOPTIONS", "-c role=postgres")
             .output()
@@ -125,7 +135,10 @@ impl Node {
         let mut process = Command::new(env!("CARGO_BIN_EXE_tollbook"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .env("TOLLBOOK_SECRET_KEY", "bench-bench-bench-bench-bench-bench-bench")
+            .env(
+                "TOLLBOOK_SECRET_KEY",
+                "bench-bench-bench-bench-bench-bench-bench",
+            )
             .env("SUPABASE_JWT_SECRET", JWT_SECRET)
             .env("OPENPHONE_WEBHOOK_SECRET", WEBHOOK_SECRET)
             .env("OPENPHONE_API_KEY", "bench")
@@ -155,7 +168,9 @@ impl Node {
 
     /// Asks it to stop and waits.
     pub(crate) fn stop(mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status();
         let _ = self.process.wait();
     }
 }
