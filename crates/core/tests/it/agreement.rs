@@ -186,7 +186,7 @@ fn expected() -> Vec<String> {
 }
 
 /// Rates the usages of one seed both ways; returns how many were compared.
-fn agree_on_plan(seed: usize, seen: &mut Seen) -> usize {
+fn agree_on_plan(seed: usize, tally: &mut Seen) -> usize {
     let mut random = Random::new(u64::try_from(seed).unwrap());
     let (plan, decks) = (random.plan(), random.decks());
     let terms = terms(&plan, &decks);
@@ -216,7 +216,7 @@ fn agree_on_plan(seed: usize, seen: &mut Seen) -> usize {
                 grant.id
             );
         }
-        note(&plan, &decks, &event, &rated, seen);
+        note(&plan, &decks, &event, &rated, tally);
         // Reading traces back is most of the work, so every fourth is read.
         match event.provider_cost {
             _ if id % 4 != 0 => {}

@@ -129,9 +129,9 @@ fn what_was_topped_up_is_drawn_or_expired_or_left() {
         let mut now = start;
         for ((kind, amount, hours, life), number) in steps.into_iter().zip(1_u128..) {
             now += SignedDuration::from_hours(hours);
-            let lost = wallet.expired(now);
-            expired += lost.iter().map(|draw| draw.amount.minor()).sum::<i64>();
-            wallet.book(&lost).unwrap();
+            let gone = wallet.expired(now);
+            expired += gone.iter().map(|draw| draw.amount.minor()).sum::<i64>();
+            wallet.book(&gone).unwrap();
             prop_assert_eq!(wallet.expired(now), vec![]);
             if kind == 0 {
                 let lot = Lot {

@@ -31,13 +31,13 @@ struct File {
     #[serde(default)]
     examples: Vec<Example>,
     #[serde(default)]
-    prorations: Vec<Proration>,
+    prorations: Vec<SharedPeriod>,
 }
 
 /// A period on several plans, one after another.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Proration {
+struct SharedPeriod {
     title: String,
     currency: String,
     zone: Zone,
@@ -192,7 +192,7 @@ fn check(example: Example) {
     assert_eq!(rounded.money.to_string(), example.total, "{title}");
 }
 
-fn check_proration(example: &Proration) {
+fn check_proration(example: &SharedPeriod) {
     let title = &example.title;
     let segments: Vec<Segment<&FeeLine>> = example
         .segments
