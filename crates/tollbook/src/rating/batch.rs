@@ -12,6 +12,7 @@ use super::in_force::{InForce, Known, drawn};
 use super::items::Item;
 use super::queue::Refusals;
 use super::terms::{Prepared, Ready};
+use super::unchanged::leave_unchanged;
 
 /// What is to be written of one usage.
 #[derive(Debug)]
@@ -103,6 +104,7 @@ pub(super) fn rate_all<'a>(
             outcome.refused.insert(item.key, why);
         }
     }
+    leave_unchanged(&mut outcome.changes)?;
     Ok(outcome)
 }
 

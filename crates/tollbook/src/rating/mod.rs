@@ -16,6 +16,7 @@ mod row;
 mod store;
 mod tail;
 mod terms;
+mod unchanged;
 mod worker;
 
 pub(crate) use by_hand::{ByHand, charge_by_hand};
