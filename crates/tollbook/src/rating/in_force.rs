@@ -97,12 +97,14 @@ pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Kn
              coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!",
              coalesce(p.ends_at, (date_trunc('month', c.occurred_at at time zone o.zone) + interval '1 month') at time zone o.zone) as "period_end!"
          from (select distinct * from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, usage_event_id, payer)) k
-         join charges c on c.organization_id = k.organization_id and c.usage_event_id = k.usage_event_id and c.payer = k.payer
+         cross join lateral (
+             select * from charges h where h.organization_id = k.organization_id and h.usage_event_id = k.usage_event_id
+                 and h.payer = k.payer and h.reverses_id is null offset 0
+         ) c
          join organizations o on o.id = c.organization_id
          left join billing_periods p on p.organization_id = c.organization_id and p.subscription_id = c.subscription_id
              and p.starts_at <= c.occurred_at and c.occurred_at < p.ends_at
-         where c.reverses_id is null
-             and not exists (select from charges r where r.organization_id = c.organization_id and r.reverses_id = c.id)
+         where (select r.id from charges r where r.organization_id = c.organization_id and r.reverses_id = c.id) is null
          order by c.organization_id, c.usage_event_id, c.revision, c.part"#,
         &organizations,
         &usages,

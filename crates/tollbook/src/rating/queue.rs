@@ -58,7 +58,10 @@ pub(super) async fn rows(
              select * from rating_queue q where q.lane = l.lane and q.parked_at is null order by q.seq limit $2
              -- all organizations: the queue is the platform's
          ) q
-         join usage_events u on u.organization_id = q.organization_id and u.id = q.usage_event_id
+         cross join lateral (
+             select e.id, e.corrects_id from usage_events e
+             where e.organization_id = q.organization_id and e.id = q.usage_event_id offset 0
+         ) u
          order by q.seq limit $3"#,
         lanes,
         i64::try_from(share).unwrap_or(i64::MAX),
