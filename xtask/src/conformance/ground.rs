@@ -88,13 +88,11 @@ fn listening(command: &mut Command) -> Result<(Child, String)> {
     let output = child.stdout.take().context("the program has no output")?;
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let url = lines.find_map(|line| Some(line.split_once("listening on ")?.1.trim().to_owned()));
-    match url {
-        Some(url) => Ok((child, url)),
-        None => {
-            end(&mut child);
-            anyhow::bail!("{command:?} ended before it listened")
-        }
+    if let Some(url) = url {
+        return Ok((child, url));
     }
+    end(&mut child);
+    anyhow::bail!("{command:?} ended before it listened")
 }
 
 /// Asks a program to stop, and waits for it.

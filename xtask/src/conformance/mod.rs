@@ -14,8 +14,11 @@ use anyhow::{Context as _, Result, bail};
 
 use ground::Ground;
 
+/// Runs the script of a library.
+type Suite = fn(&Ground) -> Result<Counts>;
+
 /// Each library, and what runs its script on a ground.
-const SUITES: [(&str, fn(&Ground) -> Result<Counts>); 2] = [
+const SUITES: [(&str, Suite); 2] = [
     ("twilio-python", twilio::run),
     ("supabase-js", supabase::run),
 ];
