@@ -1,7 +1,7 @@
 //! Where providers deliver webhooks.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use tollbook_core::ids::IntegrationId;
@@ -11,6 +11,7 @@ use super::accept::{Stored, Webhook};
 use super::sql;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::http::input::Path;
 use crate::integrations::{self, Account};
 
 /// Headers worth keeping with a webhook. Signatures are checked and not kept; nothing else is ours to keep.
