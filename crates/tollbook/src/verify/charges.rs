@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use tollbook_core::ids::OrganizationId;
 use tollbook_core::money::{Fraction, Price, Quantity};
 use tollbook_core::rating::{ProviderCost, TRACE_VERSION, Trace};
@@ -19,6 +21,8 @@ use crate::error::{Error, Result};
 /// Charges of one chunk.
 const CHUNK: i64 = 5_000;
 
+/// As it is stored: exact numbers do not survive a `serde_json::Value`.
+type RawTrace = Json<Box<RawValue>>;
 /// What charges drew from each grant, reversals taken off.
 type Drawn = HashMap<Uuid, Quantity>;
 /// What charges counted under each account's prices, by period.
@@ -42,7 +46,7 @@ struct Charge {
     amount_numerator: Decimal,
     amount_denominator: Decimal,
     trace_version: i16,
-    trace: serde_json::Value,
+    trace: RawTrace,
     period_start: jiff_sqlx::Timestamp,
     cost: Option<Decimal>,
 }
@@ -121,9 +125,9 @@ impl Added {
             let total = self.drawn.entry(grant).or_default();
             *total = sum(*total, amount)?;
         }
-        if charge.trace.get("tier").is_some()
-            && let Some(key) = charge.price_key
-        {
+        let is_in_tiers =
+            charge.kind != "manual" && charge.trace().is_ok_and(|trace| trace.tier.is_some());
+        if is_in_tiers && let Some(key) = charge.price_key {
             let place = (charge.account_id, key, charge.period_start.to_jiff());
             let total = self.tiers.entry(place).or_default();
             *total = sum(*total, amount)?;
@@ -230,6 +234,10 @@ impl Added {
 }
 
 impl Charge {
+    fn trace(&self) -> serde_json::Result<Trace> {
+        serde_json::from_str(self.trace.0.get())
+    }
+
     /// Recomputes the amount from the trace, which knows nothing of plans. Fails with what was expected and found.
     fn check_amount(&self) -> Result<(), (String, String)> {
         if self.kind == "manual" {
@@ -237,7 +245,7 @@ impl Charge {
         }
         let wrong =
             |e: &dyn std::fmt::Display| ("a trace that can be read".to_owned(), e.to_string());
-        let trace: Trace = serde_json::from_value(self.trace.clone()).map_err(|e| wrong(&e))?;
+        let trace = self.trace().map_err(|e| wrong(&e))?;
         if (self.trace_version, trace.version) != (TRACE_VERSION, TRACE_VERSION) {
             return Err((
                 format!("version {TRACE_VERSION}"),

@@ -232,8 +232,8 @@ impl Counted {
     }
 }
 
-/// What usage of a meter adds to the counters of a number; `None` if it is not counted there. A voice log is a time
-/// talked that is no correction.
+/// What usage of a meter adds to the counters of a number; `None` if it is not counted there. A voice log is a call of
+/// which not everything was taken back.
 fn changes(
     meter: &str,
     used: Quantity,

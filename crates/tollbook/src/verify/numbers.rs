@@ -21,7 +21,7 @@ pub(super) async fn run(app: &App, tell: &mut impl FnMut(u64)) -> Result<Vec<Dif
         let mut tx = snapshot(app).await?;
         let rows = sqlx::query!(
             r#"select seller_id as "seller_id!", number_year as "year!", number_seq as "seq!", organization_id, id
-             from invoices where (seller_id, number_year, number_seq) > ($1, $2, $3)
+             from invoices where (seller_id, number_year, number_seq) > ($1, $2, $3) and number_seq is not null
              -- all organizations: the platform's sequence runs through all of them
              order by seller_id, number_year, number_seq limit $4"#,
             last.0,

@@ -1,6 +1,6 @@
 -- Charges after $2 and below $3, with what their traces are checked against and the period that they are counted in.
 select c.id, c.account_id, c.reverses_id, c.kind, c.price_key, c.grant_id, c.quantity, c.amount_numerator, c.amount_denominator,
-    c.trace_version, c.trace,
+    c.trace_version, c.trace as "trace: RawTrace",
     coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!",
     k.amount as "cost?"
 from charges c

@@ -217,8 +217,8 @@ fn line() -> Line {
 }
 
 impl Item {
-    /// Sends it; whether it was acknowledged. No answer, and an answer that asks to try again, are none.
-    async fn send(&self, client: &reqwest::Client, base: &str) -> bool {
+    /// Sends it; fails with why it was not acknowledged. No answer, and an answer that asks to try again, are none.
+    async fn send(&self, client: &reqwest::Client, base: &str) -> Result<(), String> {
         let request = match self {
             Self::Usage(n) => client.post(format!("{base}/api/billing/usage")).header("x-user-id", ADMIN).json(&json!({
                 "usageType": "API_REQUEST", "quantity": 1, "idempotencyKey": format!("event-{n}"),
@@ -233,7 +233,7 @@ impl Item {
             }
         };
         match request.send().await {
-            Ok(answer) if answer.status().is_success() => true,
+            Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) if answer.status().is_client_error() => {
                 panic!(
                     "{self:?}: {} {}",
@@ -241,7 +241,12 @@ impl Item {
                     answer.text().await.unwrap_or_default()
                 )
             }
-            Ok(_) | Err(_) => false,
+            Ok(answer) => Err(format!(
+                "{} {}",
+                answer.status(),
+                answer.text().await.unwrap_or_default()
+            )),
+            Err(error) => Err(format!("{error:?}")),
         }
     }
 }
@@ -251,7 +256,7 @@ struct Work {
     acknowledged: AtomicUsize,
     moved: Notify,
     open: Mutex<Vec<Item>>,
-    refused: Mutex<Vec<Item>>,
+    refused: Mutex<Vec<(Item, String)>>,
 }
 
 /// Sends all of `items` once by several clients; returns what was acknowledged and what was not. When `until` are
@@ -261,7 +266,7 @@ async fn send_all(
     items: Vec<Item>,
     until: usize,
     act: impl FnOnce(),
-) -> (Vec<Item>, Vec<Item>) {
+) -> (Vec<Item>, Vec<(Item, String)>) {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(30))
         .build()
@@ -281,11 +286,12 @@ async fn send_all(
                 let Some(item) = work.open.lock().unwrap().pop() else {
                     return done;
                 };
-                if item.send(&client, &base).await {
-                    work.acknowledged.fetch_add(1, Ordering::SeqCst);
-                    done.push(item);
-                } else {
-                    work.refused.lock().unwrap().push(item);
+                match item.send(&client, &base).await {
+                    Ok(()) => {
+                        work.acknowledged.fetch_add(1, Ordering::SeqCst);
+                        done.push(item);
+                    }
+                    Err(why) => work.refused.lock().unwrap().push((item, why)),
                 }
                 work.moved.notify_one();
             }
@@ -317,6 +323,10 @@ async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(session).await.unwrap()
 }
 
+fn without_why(refused: Vec<(Item, String)>) -> Vec<Item> {
+    refused.into_iter().map(|(item, _)| item).collect()
+}
+
 async fn survive(victim: Victim, seed: u64) {
     let events = std::env::var("TOLLBOOK_CRASH_EVENTS").map_or(EVENTS, |it| it.parse().unwrap());
     let mut random = StdRng::seed_from_u64(seed);
@@ -331,6 +341,9 @@ async fn survive(victim: Victim, seed: u64) {
     let mut acknowledged: Vec<Item> = Vec::new();
     let mut kills = 0;
     while kills < KILLS {
+        if server.process.try_wait().unwrap().is_some() {
+            server = Server::start(folder.path());
+        }
         let share = events / (KILLS + 1);
         let until = random.random_range(share / 2..share + share / 2).max(1);
         let (done, refused) = send_all(&server.base, open, until, || match victim {
@@ -342,11 +355,9 @@ async fn survive(victim: Victim, seed: u64) {
         if victim == Victim::Server {
             server.kill();
             server = Server::start(folder.path());
-        } else if server.process.try_wait().unwrap().is_some() {
-            server = Server::start(folder.path());
         }
         // Again what was not acknowledged, and some of what was.
-        open = refused;
+        open = without_why(refused);
         let mut again = done.clone();
         again.shuffle(&mut random);
         again.truncate(done.len() / 10);
@@ -356,14 +367,17 @@ async fn survive(victim: Victim, seed: u64) {
     }
     let deadline = Instant::now() + WAIT_MAX;
     while !open.is_empty() {
-        assert!(
-            Instant::now() < deadline,
-            "{} are not acknowledged",
-            open.len()
-        );
+        // It ends when its database has ended too often, a moment after.
+        if server.process.try_wait().unwrap().is_some() {
+            server = Server::start(folder.path());
+        }
         let (done, refused) = send_all(&server.base, open, usize::MAX, || {}).await;
         acknowledged.extend(done);
-        open = refused;
+        assert!(
+            refused.is_empty() || Instant::now() < deadline,
+            "not acknowledged: {refused:#?}"
+        );
+        open = without_why(refused);
     }
     check(folder.path(), &all, acknowledged.len()).await;
     let status = Command::new("kill")

@@ -71,7 +71,7 @@ async fn scene() -> Scene {
             sqlx::query(statement).bind(organization.id.uuid()).execute(&mut *tx).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let key = app.api_key(&admin, &organization, &["usage:write"]).await;
+        let key = app.api_key(&admin, &organization, &["usage"]).await;
         let customers = ids(
             &app,
             "select id from customers where organization_id = $1",
@@ -165,7 +165,11 @@ impl Scene {
             ];
             webhooks.shuffle(&mut random);
             for webhook in webhooks {
-                let answer = self.node(&mut random).deliver(line, &webhook).await;
+                let mut answer = self.node(&mut random).deliver(line, &webhook).await;
+                while answer.status == 401 && answer.text.contains("too far from now") {
+                    // The clock was advanced between the signature and its check.
+                    answer = self.node(&mut random).deliver(line, &webhook).await;
+                }
                 assert_eq!(answer.status, 204, "{}", answer.text);
                 told += 1;
             }
