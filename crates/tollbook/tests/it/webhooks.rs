@@ -366,9 +366,7 @@ async fn a_replay_changes_nothing() {
         ..ScriptedCall::answered("+13035550100", LINE, app.now(), 90)
     };
     phones.sandbox.play(&call).unwrap();
-    app.advance(SignedDuration::from_mins(4));
-    phones.sandbox.drain(app.now()).await;
-    app.app.settle().await.unwrap();
+    phones.pass(&app, 4).await;
     let facts = "select (select count(*) from calls) || ' ' || (select count(*) from call_events) || ' ' ||
         (select count(*) from usage_events) || ' ' || (select count(*) from charges) || ' ' || (select count(*) from recordings)";
     let read = async || {

@@ -1,6 +1,5 @@
 //! Saying whose a call is: its usage goes with it, and is rated anew on whoever pays.
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tollbook_core::ids::CustomerId;
 use tollbook_providers::openphone::Surface;
@@ -49,8 +48,7 @@ impl Desk {
             ..ScriptedCall::answered(from, LINE, self.app.now(), 60)
         };
         self.phones.sandbox.play(&call).unwrap();
-        self.app.advance(SignedDuration::from_mins(4));
-        self.phones.sandbox.drain(self.app.now()).await;
+        self.phones.pass(&self.app, 4).await;
         self.settle().await;
         let mut tx = self.app.platform().await;
         sqlx::query_scalar(

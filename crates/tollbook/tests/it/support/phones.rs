@@ -166,6 +166,16 @@ impl Phones {
             .unwrap()
     }
 
+    /// Lets time pass, at the provider's and at the application: what is told is told in its time, and taken in before
+    /// more time passes.
+    pub(crate) async fn pass(&self, app: &TestApp, minutes: u32) {
+        for _ in 0..minutes {
+            app.advance(jiff::SignedDuration::from_mins(1));
+            self.sandbox.drain(app.now()).await;
+            app.settle().await;
+        }
+    }
+
     /// The webhooks caught for an integration so far, in the order in which they were sent.
     pub(crate) fn caught(&self, integration: IntegrationId) -> Vec<Posted> {
         let ending = integration.to_string();
