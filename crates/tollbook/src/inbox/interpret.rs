@@ -203,7 +203,7 @@ impl Verdicts {
                 continue;
             }
             let organization = match event.call_sid() {
-                Some(sid) => places.of_call(source.integration, sid),
+                Some(call_sid) => places.of_call(source.integration, call_sid),
                 None => *line,
             };
             match organization {

@@ -20,7 +20,7 @@ use crate::integrations;
 /// A webhook that was taken in.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Received {
+pub(crate) struct InboxEntry {
     pub(super) id: InboxId,
     pub(super) received_at: Timestamp,
     /// The provider's key of the event.
@@ -78,7 +78,7 @@ pub(crate) async fn list(
     Path(integration): Path<IntegrationId>,
     paging: Paging,
     Params(filter): Params<Filter>,
-) -> Result<Json<List<Received>>> {
+) -> Result<Json<List<InboxEntry>>> {
     integrations::check_own(&app, &admin.actor, admin.organization, integration).await?;
     // The queue is the platform's; that the account is theirs was checked.
     let mut tx = app.db.begin(&Actor::system()).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn replay(
     State(app): State<App>,
     admin: OrgAdmin,
     Path((integration, id)): Path<(IntegrationId, InboxId)>,
-) -> Result<(StatusCode, Json<Received>)> {
+) -> Result<(StatusCode, Json<InboxEntry>)> {
     integrations::check_own(&app, &admin.actor, admin.organization, integration).await?;
     let mut tx = app.db.begin(&Actor::system()).await?;
     let stored = sql::stored(&mut tx, integration, id).await?;
@@ -115,7 +115,7 @@ pub(crate) async fn replay(
     audit::record(&mut tx, &admin.actor, deed).await?;
     tx.commit().await?;
     app.wake.inbox.notify_one();
-    let received = Received {
+    let received = InboxEntry {
         id,
         received_at: stored.received_at,
         event_key: stored.event_key,

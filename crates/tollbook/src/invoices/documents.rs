@@ -60,7 +60,7 @@ pub(crate) struct Whole {
     #[serde(flatten)]
     head: Head,
     items: Vec<Line>,
-    taxes: Vec<Tax>,
+    taxes: Vec<TaxOfRate>,
 }
 
 /// A line.
@@ -84,7 +84,7 @@ pub(crate) struct Line {
 /// The tax of one rate.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Tax {
+pub(crate) struct TaxOfRate {
     percent: String,
     /// Whether prices include it.
     inclusive: bool,
@@ -230,7 +230,7 @@ pub(super) async fn whole(tx: &mut PgConnection, payer: PayerKind, head: Head) -
             .collect(),
         taxes: taxes
             .into_iter()
-            .map(|row| Tax {
+            .map(|row| TaxOfRate {
                 percent: plain(row.percent),
                 inclusive: row.inclusive,
                 base: amount(row.base_minor),
@@ -269,7 +269,7 @@ async fn preview(tx: &mut PgConnection, payer: PayerKind, mut head: Head) -> Res
         starts_at: line.starts_at,
         ends_at: line.ends_at,
     });
-    let taxes = totals.taxes.iter().map(|tax| Tax {
+    let taxes = totals.taxes.iter().map(|tax| TaxOfRate {
         percent: tax.rate.percent.to_string(),
         inclusive: tax.rate.inclusive,
         base: tax.base.amount(),

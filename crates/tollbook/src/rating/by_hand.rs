@@ -86,12 +86,11 @@ pub(crate) async fn charge_by_hand(
 
 fn place(by_hand: &ByHand, item: &Item) -> Result<Place> {
     let stored = |e: tollbook_core::time::TimeError| Error::Internal(format!("a stored time: {e}"));
-    let period = match item.period {
-        Some(period) => period,
-        None => {
-            let zone: Zone = item.zone.parse().map_err(stored)?;
-            zone.month(item.occurred_at).map_err(stored)?
-        }
+    let period = if let Some(period) = item.period {
+        period
+    } else {
+        let zone: Zone = item.zone.parse().map_err(stored)?;
+        zone.month(item.occurred_at).map_err(stored)?
     };
     Ok(Place {
         organization: by_hand.organization,

@@ -28,7 +28,7 @@ struct Document {
     total_minor: i64,
 }
 
-struct Line {
+struct PrintedLine {
     id: Uuid,
     invoice_id: Uuid,
     line_group: String,
@@ -41,7 +41,7 @@ struct Line {
     charges: i64,
 }
 
-struct Tax {
+struct PrintedTax {
     invoice_id: Uuid,
     percent: Decimal,
     inclusive: bool,
@@ -75,11 +75,11 @@ pub(super) async fn run(
             gather_in_pieces(app, organization, &ids).await?
         };
         for document in &documents {
-            let own: Vec<&Line> = lines
+            let own: Vec<&PrintedLine> = lines
                 .iter()
                 .filter(|it| it.invoice_id == document.id)
                 .collect();
-            let taxes: Vec<&Tax> = taxes
+            let taxes: Vec<&PrintedTax> = taxes
                 .iter()
                 .filter(|it| it.invoice_id == document.id)
                 .collect();
@@ -117,9 +117,13 @@ async fn documents(
     Ok(rows)
 }
 
-async fn lines(tx: &mut Tx, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<Line>> {
+async fn lines(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    ids: &[Uuid],
+) -> Result<Vec<PrintedLine>> {
     let rows = sqlx::query_as!(
-        Line,
+        PrintedLine,
         "select id, invoice_id, line_group, quantity, amount_numerator, amount_denominator, amount_minor, tax_percent, tax_inclusive, charges
          from invoice_lines where organization_id = $1 and invoice_id = any($2) order by invoice_id, position",
         organization.uuid(),
@@ -130,9 +134,9 @@ async fn lines(tx: &mut Tx, organization: OrganizationId, ids: &[Uuid]) -> Resul
     Ok(rows)
 }
 
-async fn taxes(tx: &mut Tx, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<Tax>> {
+async fn taxes(tx: &mut Tx, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<PrintedTax>> {
     let rows = sqlx::query_as!(
-        Tax,
+        PrintedTax,
         "select invoice_id, percent, inclusive, base_minor, tax_minor
          from invoice_taxes where organization_id = $1 and invoice_id = any($2) order by invoice_id, percent, inclusive",
         organization.uuid(),
@@ -171,8 +175,8 @@ impl Document {
 
     fn check(
         &self,
-        lines: &[&Line],
-        taxes: &[&Tax],
+        lines: &[&PrintedLine],
+        taxes: &[&PrintedTax],
         mut groups: Groups,
         notes: &mut Notes<'_>,
     ) -> Result<()> {
@@ -201,8 +205,8 @@ impl Document {
 
     fn check_totals(
         &self,
-        lines: &[&Line],
-        taxes: &[&Tax],
+        lines: &[&PrintedLine],
+        taxes: &[&PrintedTax],
         currency: Currency,
         notes: &mut Notes<'_>,
     ) -> Result<()> {
@@ -267,7 +271,7 @@ impl Document {
 
     fn check_line(
         &self,
-        line: &Line,
+        line: &PrintedLine,
         group: Option<Group>,
         currency: Currency,
         notes: &mut Notes<'_>,
@@ -339,7 +343,7 @@ fn printed(totals: &Totals) -> [i64; 3] {
 }
 
 /// The totals of printed lines.
-fn add_up(lines: &[&Line], currency: Currency, rounding: Rounding) -> Result<Totals> {
+fn add_up(lines: &[&PrintedLine], currency: Currency, rounding: Rounding) -> Result<Totals> {
     let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored line: {e}"));
     let taxed = lines
         .iter()
