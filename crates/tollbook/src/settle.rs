@@ -17,14 +17,18 @@ impl App {
     pub async fn settle(&self) -> Result<()> {
         loop {
             let done = self.work_through().await?;
-            calls::check_due(self).await?;
+            if self.is_something_due().await? {
+                if done == 0 {
+                    tokio::time::sleep(MOMENT).await;
+                }
+                continue;
+            }
+            // Only now: what was asked about a call is answered before it is asked again, or given up.
+            let looked_after = calls::check_due(self).await?;
             subscriptions::extend_due(self).await?;
             invoices::finalize_due(self).await?;
-            if !self.is_something_due().await? {
+            if looked_after == 0 && !self.is_something_due().await? {
                 return Ok(());
-            }
-            if done == 0 {
-                tokio::time::sleep(MOMENT).await;
             }
         }
     }

@@ -37,10 +37,16 @@ struct Care {
     sweeps: Vec<(OrganizationId, CallId)>,
 }
 
-/// Looks after every call whose time has come.
-pub(crate) async fn check_due(app: &App) -> Result<()> {
-    while check_batch(app, app.clock.now()).await? == BATCH_MAX.unsigned_abs() {}
-    Ok(())
+/// Looks after every call whose time has come; returns how many.
+pub(crate) async fn check_due(app: &App) -> Result<u64> {
+    let mut total = 0;
+    loop {
+        let count = check_batch(app, app.clock.now()).await?;
+        total += count;
+        if count < BATCH_MAX.unsigned_abs() {
+            return Ok(total);
+        }
+    }
 }
 
 async fn check_batch(app: &App, now: Timestamp) -> Result<u64> {
@@ -80,9 +86,17 @@ impl Care {
                 next(Some(at), due.fetches);
             }
             Some((source, call, Check::Fetch { sids, .. })) => {
-                let fetches = due.fetches.saturating_add(1);
-                let after = next_check(call, fetches);
-                let at = after.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
+                // One question for all whose times have passed: the answer to the first is that to the others.
+                let mut fetches = due.fetches.saturating_add(1);
+                let at = loop {
+                    match next_check(call, fetches) {
+                        Some(Check::Fetch { at, .. }) if at <= now => {
+                            fetches = fetches.saturating_add(1);
+                        }
+                        after => break after,
+                    }
+                };
+                let at = at.map(|(Check::Fetch { at, .. } | Check::Sweep { at, .. })| at);
                 next(at, fetches);
                 let integration = source.integration;
                 self.fetches.extend(sids.into_iter().map(|sid| {

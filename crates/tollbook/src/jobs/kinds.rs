@@ -75,7 +75,7 @@ impl Job {
             } => recordings::copy(app, organization, provider, &sid).await,
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
-            Self::CheckCalls => calls::check_due(app).await,
+            Self::CheckCalls => calls::check_due(app).await.map(|_| ()),
             Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::Retain => retention::run(app).await,

@@ -72,6 +72,10 @@ async fn an_end_that_was_never_told_is_asked_for() {
             before.starts_with("in_progress 0") || before.starts_with("ringing 0"),
             "{before}"
         );
+        // Meanwhile it is over, and the recording is made.
+        let later = app.now() + SignedDuration::from_mins(20);
+        let drained = phones.sandbox.drain(later).await;
+        assert_eq!(drained.delivered, 0, "nothing is told of it");
         app.advance(SignedDuration::from_mins(20));
         settle(&app).await;
         assert_eq!(
