@@ -163,7 +163,7 @@ fn assert_same(what: &str, expected: &[String], found: &[String]) {
 }
 
 fn size() -> (usize, usize) {
-    let text = std::env::var("TOLLBOOK_HISTORIES").unwrap_or_else(|_| "120,4".to_owned());
+    let text = std::env::var("TOLLBOOK_HISTORIES").unwrap_or_else(|_| "30,2".to_owned());
     let (calls, orders) = text.split_once(',').unwrap();
     (calls.parse().unwrap(), orders.parse().unwrap())
 }

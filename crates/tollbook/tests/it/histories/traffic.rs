@@ -40,7 +40,8 @@ pub(super) fn workspaces(phones: &Phones) -> Vec<Workspace> {
         .collect()
 }
 
-/// Plans so many calls, and a message for every fifth, in the four hours before `now`.
+/// Plans so many calls, and a message for every fifth, in the hour before `now`: all are over, long enough for the provider
+/// to be asked what it has not told, and the links to their recordings still work.
 pub(super) fn play(
     phones: &Phones,
     workspaces: &[Workspace],
@@ -51,7 +52,7 @@ pub(super) fn play(
     let mut truth = Truth::default();
     for number in 0..calls {
         let workspace = &workspaces[number % workspaces.len()];
-        let at = now - SignedDuration::from_millis(rng.random_range(3_600_000..18_000_000));
+        let at = now - SignedDuration::from_millis(rng.random_range(1_200_000..3_000_000));
         let mut player = Player {
             phones,
             workspace,
