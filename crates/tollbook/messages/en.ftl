@@ -1,6 +1,9 @@
 # Every word of the pages, in English.
 # A value such as { $count } chooses the plural; amounts, times and names come finished.
 
+## Said to callers
+voice-take-message = Nobody can take your call right now. Please leave a message after the tone.
+
 ## Numbers and times
 number-decimal-mark = .
 number-group-mark = ,

@@ -14,6 +14,7 @@ pub mod cli;
 mod clock;
 mod communications;
 mod config;
+mod costs;
 mod customers;
 mod db;
 mod error;

@@ -1,26 +1,35 @@
-//! What the suites run against: `tollbook serve` with the settings of a real installation, on data that is thrown away.
+//! What the suites run against: `tollbook serve` with the settings of a real installation, on data that is thrown away,
+//! and `tollbook sandbox` in the place of the providers.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::workspace;
 
 /// The address under which providers know the server; nothing is asked of it, since it stands for a proxy.
 const PUBLIC_URL: &str = "https://hooks.example.test";
-/// The platform's own service, as its key and as the secret that Supabase signs tokens with.
-const SERVICE_KEY: &str = "sb_secret_conformance-service-key";
-const JWT_SECRET: &str = "conformance-jwt-secret-of-at-least-32-characters";
+
+const SETTINGS: [(&str, &str); 3] = [
+    ("SERVER_URL", PUBLIC_URL),
+    // The platform's own service, by its key and by the secret that tokens are signed with.
+    ("SUPABASE_SERVICE_KEY", "sb_secret_conformance-service-key"),
+    (
+        "SUPABASE_JWT_SECRET",
+        "conformance-jwt-secret-of-at-least-32-characters",
+    ),
+];
 
 /// A running server.
 pub(super) struct Ground {
-    /// Where it is reached: `http://127.0.0.1:…`
-    pub(super) server_url: String,
     /// The folder in which suites install what they need; it stays between runs.
     pub(super) folder: PathBuf,
+    /// What the server is told, and where it is reached; the scripts are told the same.
+    settings: Vec<(String, String)>,
     server: Child,
+    sandbox: Child,
 }
 
 impl Ground {
@@ -34,33 +43,42 @@ impl Ground {
         if data.exists() {
             std::fs::remove_dir_all(&data)?;
         }
+        let mut settings: Vec<(String, String)> = SETTINGS
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut command = Command::new(&program);
+        command.args(["sandbox", "--quiet", "--listen", "127.0.0.1:0"]);
+        command.args(["--webhooks", PUBLIC_URL]);
+        let (sandbox, said) = started(&mut command, "TWILIO_BASE_URL=")?;
+        // The settings that lead to the sandbox's account are a line as one would type it.
+        let of_account = said.split_whitespace().filter_map(|it| it.split_once('='));
+        settings.extend(of_account.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let mut command = Command::new(&program);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data);
-        for (name, value) in settings() {
-            command.env(name, value);
-        }
-        let (server, server_url) = listening(&mut command)?;
+            .arg(&data)
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        let (server, said) = started(&mut command, "listening on ")?;
+        let url = said.trim_start_matches("listening on ").to_owned();
+        settings.push(("TOLLBOOK_URL".to_owned(), url));
         Ok(Self {
-            server_url,
             folder,
+            settings,
             server,
+            sandbox,
         })
     }
 
     /// Lets a script know where everything is.
     pub(super) fn tell<'a>(&self, script: &'a mut Command) -> &'a mut Command {
-        script.env("TOLLBOOK_URL", &self.server_url);
-        for (name, value) in settings() {
-            script.env(name, value);
-        }
-        script
+        script.envs(self.settings.iter().map(|(name, value)| (name, value)))
     }
 
     /// Stops everything in order.
     pub(super) fn stop(&mut self) {
         end(&mut self.server);
+        end(&mut self.sandbox);
     }
 }
 
@@ -70,29 +88,22 @@ impl Drop for Ground {
     }
 }
 
-/// What the server is told, and the scripts, too.
-fn settings() -> Vec<(&'static str, String)> {
-    vec![
-        ("SERVER_URL", PUBLIC_URL.to_owned()),
-        ("SUPABASE_SERVICE_KEY", SERVICE_KEY.to_owned()),
-        ("SUPABASE_JWT_SECRET", JWT_SECRET.to_owned()),
-    ]
-}
-
-/// Starts a program and waits until it says where it listens.
-fn listening(command: &mut Command) -> Result<(Child, String)> {
+/// Starts a program and waits for a line that begins like this.
+fn started(command: &mut Command, begins: &str) -> Result<(Child, String)> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {command:?}"))?;
     let output = child.stdout.take().context("the program has no output")?;
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    let url = lines.find_map(|line| Some(line.split_once("listening on ")?.1.trim().to_owned()));
-    if let Some(url) = url {
-        return Ok((child, url));
+    if let Some(line) = lines.find(|line| line.starts_with(begins)) {
+        // Whatever else it says has to go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok((child, line))
+    } else {
+        end(&mut child);
+        bail!("{command:?} ended before it said `{begins}`")
     }
-    end(&mut child);
-    anyhow::bail!("{command:?} ended before it listened")
 }
 
 /// Asks a program to stop, and waits for it.

@@ -91,21 +91,6 @@ impl Client {
         })
     }
 
-    /// What a call has cost, its legs included; empty while the provider has not said.
-    pub async fn costs_of_call(&self, sid: &str) -> Result<Vec<ProviderCost>, Error> {
-        let Some(record) = self.find_call(sid).await? else {
-            return Ok(Vec::new());
-        };
-        let children = self.children(sid).await?;
-        let legs = std::iter::once(&record).chain(&children);
-        let mut costs: Vec<_> = legs.filter_map(facts::call_cost).collect();
-        for recording in self.recordings_of(sid).await?.recordings {
-            let (price, unit) = (recording.price.as_deref(), recording.price_unit.as_deref());
-            costs.extend(facts::cost(CostOf::Recording, &recording.sid, price, unit));
-        }
-        Ok(costs)
-    }
-
     /// A message as it is now, and what it has cost once the provider has said; `None` if it does not know it.
     pub async fn message(
         &self,
@@ -117,6 +102,20 @@ impl Client {
             let cost = facts::cost(CostOf::Message, &record.sid, price, unit);
             (facts::message(&record), cost)
         }))
+    }
+
+    /// Fetches the sound of a recording by its id, at most `bytes_max` bytes. Where a webhook says that it is, only the
+    /// account's credentials open it.
+    pub async fn recording_media(&self, sid: &str, bytes_max: usize) -> Result<Download, Error> {
+        let mut url = self.base.clone();
+        let account = self.credentials.account_sid.as_str();
+        extend(
+            &mut url,
+            &[API_VERSION, "Accounts", account, "Recordings", sid],
+        );
+        self.budget.wait().await;
+        let request = self.authorized(Method::GET, url);
+        self.http.download_by(request, bytes_max).await
     }
 
     /// Fetches a recording of at most `bytes_max` bytes. The credentials go to the account's own host and nowhere else.
@@ -176,7 +175,7 @@ impl Client {
         answer.json(what, explain)
     }
 
-    async fn get_if_any<T: DeserializeOwned>(
+    pub(super) async fn get_if_any<T: DeserializeOwned>(
         &self,
         what: &'static str,
         path: &[&str],
@@ -216,17 +215,17 @@ impl Client {
         Err(Malformed::new(what, format!("the list has more than {PAGES_MAX} pages")).into())
     }
 
-    async fn find_call(&self, sid: &str) -> Result<Option<Call>, Error> {
+    pub(super) async fn find_call(&self, sid: &str) -> Result<Option<Call>, Error> {
         self.get_if_any("call", &["Calls", sid]).await
     }
 
-    async fn children(&self, sid: &str) -> Result<Vec<Call>, Error> {
+    pub(super) async fn children(&self, sid: &str) -> Result<Vec<Call>, Error> {
         let query = [("ParentCallSid", sid), ("PageSize", "100")];
         self.all("calls", &["Calls"], &query, |page| page.calls)
             .await
     }
 
-    async fn recordings_of(&self, call_sid: &str) -> Result<Page, Error> {
+    pub(super) async fn recordings_of(&self, call_sid: &str) -> Result<Page, Error> {
         self.get("recordings", &["Calls", call_sid, "Recordings"], &[])
             .await
     }
@@ -313,14 +312,18 @@ impl Telephony for Client {
     }
 
     async fn call(&self, sid: &str) -> Result<Vec<ProviderEvent>, Error> {
-        let Some(record) = self.find_call(sid).await? else {
+        let Some(mut record) = self.find_call(sid).await? else {
             return Ok(Vec::new());
         };
-        let children = if facts::role(&record).is_talk() && record.parent_call_sid.is_some() {
-            Vec::new()
-        } else {
-            self.children(sid).await?
-        };
+        // A leg alone does not say whose call it is: the record at its root does.
+        if let Some(parent) = record.parent_call_sid.clone()
+            && let Some(found) = self.find_call(&parent).await?
+        {
+            record = found;
+        }
+        let sid = record.sid.clone();
+        let sid = sid.as_str();
+        let children = self.children(sid).await?;
         let recordings = self.recordings_of(sid).await?.recordings;
         let has_voicemail = recordings.iter().any(facts::is_voicemail);
         let mut fact = facts::call(&record);

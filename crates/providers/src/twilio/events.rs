@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use serde_json::Value;
 use tollbook_core::calls::{
     CallFact, Direction, Fact, Media, MediaUrl, MessageFact, Outcome, Phase, ProcessingState,
     ProviderEvent, RecordingFact, TranscriptFact, TranscriptLine, VoicemailFact,
@@ -20,16 +21,12 @@ const WEBHOOK: &str = "webhook";
 /// The parameters of a webhook, by name.
 struct Parameters(BTreeMap<String, String>);
 
-/// The facts in a webhook's parameters: the body of a POST, the query of a GET. `received_at` stands in where the
-/// provider states no time, which is so for everything that begins.
+/// The facts in a webhook's parameters: the body of a POST, the query of a GET, or the members of a JSON object.
+/// `received_at` stands in where the provider states no time, which is so for everything that begins.
 ///
 /// The first event's key is the key of the webhook.
 pub fn parse(parameters: &[u8], received_at: Timestamp) -> Result<Vec<ProviderEvent>, Malformed> {
-    let mut found = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(parameters) {
-        found.entry(name.into_owned()).or_insert(value.into_owned());
-    }
-    let parameters = Parameters(found);
+    let parameters = Parameters::read(parameters)?;
     let at = parameters.time("Timestamp");
     let facts = if parameters.has("TranscriptionSid") {
         transcription(&parameters)?
@@ -104,10 +101,12 @@ fn call(
     };
     let number = parameters.text("SequenceNumber");
     let mut found = vec![(format!("call:{sid}:{status}:{number}"), Fact::Call(fact))];
-    // With the end of a call that we asked to be recorded; it has no callback of its own then.
-    if let (Some(recording_sid), Some(url)) = (
+    // With the end of a call that we asked to be recorded; it has no callback of its own then. A message that a caller
+    // left is asked about with the key that ended it; its own callback tells of it.
+    if let (Some(recording_sid), Some(url), None) = (
         parameters.get("RecordingSid"),
         parameters.get("RecordingUrl"),
+        parameters.0.get("Digits"),
     ) {
         let fact = RecordingFact {
             sid: recording_sid.to_owned(),
@@ -308,6 +307,27 @@ fn ignored(kind: &str) -> Fact {
 }
 
 impl Parameters {
+    /// A form has no brace that is not encoded, so one at the start begins a JSON object.
+    fn read(text: &[u8]) -> Result<Self, Malformed> {
+        let mut found = BTreeMap::new();
+        if text.trim_ascii_start().starts_with(b"{") {
+            let members: BTreeMap<String, Value> = serde_json::from_slice(text)
+                .map_err(|error| Malformed::new(WEBHOOK, error.to_string()))?;
+            for (name, value) in members {
+                match value {
+                    Value::String(text) => drop(found.insert(name, text)),
+                    Value::Number(number) => drop(found.insert(name, number.to_string())),
+                    Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
+                }
+            }
+        } else {
+            for (name, value) in form_urlencoded::parse(text) {
+                found.entry(name.into_owned()).or_insert(value.into_owned());
+            }
+        }
+        Ok(Self(found))
+    }
+
     /// A value that is there and not empty.
     fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name)?;
@@ -423,6 +443,24 @@ mod tests {
         let call = group(events.iter().filter_map(Leg::seen)).remove(0).state();
         assert_eq!(call.outcome, Some(Outcome::Voicemail));
         assert_eq!(call.billable, Some(Seconds::ZERO));
+    }
+
+    #[test]
+    fn a_json_body_says_the_same_as_a_form() {
+        let form =
+            "CallSid=CA1&CallStatus=completed&Direction=inbound&CallDuration=61&To=%2B12025550100";
+        let json = r#"{"CallSid": "CA1", "CallStatus": "completed", "Direction": "inbound", "CallDuration": 61, "To": "+12025550100"}"#;
+        assert_eq!(read(json), read(form));
+        let now = RECEIVED_AT.parse().unwrap();
+        assert!(parse(b"{\"CallSid\": ", now).is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_message_is_no_recording_of_the_call() {
+        let ended = read(
+            "CallSid=CA1&CallStatus=in-progress&Direction=inbound&RecordingSid=RE1&RecordingUrl=https%3A%2F%2Fa.example&Digits=hangup",
+        );
+        assert!(matches!(&ended[..], [event] if matches!(event.fact, Fact::Call(_))));
     }
 
     #[test]

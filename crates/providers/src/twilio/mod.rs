@@ -6,8 +6,10 @@ mod events;
 mod facts;
 mod leg;
 mod numbers;
+mod prices;
 
 pub mod sandbox;
+mod voice;
 mod webhook;
 mod wire;
 
@@ -17,6 +19,7 @@ pub use client::{AccountInfo, Client, Credentials};
 pub use dial::NewCall;
 pub use events::parse;
 pub use numbers::{NumberHooks, NumberKind, Offer, Search};
+pub use voice::{Answer, Asked, asked};
 pub use webhook::{Request, SignatureError, verify};
 
 /// The provider's words for how far a message is.

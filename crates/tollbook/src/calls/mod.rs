@@ -5,6 +5,7 @@ mod attribute;
 mod board;
 mod changes;
 mod check;
+mod client;
 mod course;
 mod desk;
 mod detail;
@@ -23,6 +24,7 @@ pub(crate) mod web;
 
 pub(crate) use board::{agent, costs, day, day_start, open_calls, team, tiles};
 pub(crate) use check::check_due;
+pub(crate) use client::client_name;
 pub(crate) use document::CallDocument;
 pub(crate) use effects::Effects;
 pub(crate) use elements::{

@@ -15,6 +15,7 @@ use tollbook_core::ids::{
 };
 use uuid::Uuid;
 
+use super::client::user_of;
 use super::observe::{CallOfRecord, LegOfCall, Source};
 use crate::db::types::Text;
 use crate::error::{Error, Result};
@@ -493,12 +494,17 @@ pub(crate) async fn users_by_sid(
     }
     let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
         keys.iter().map(|(o, s)| (o.uuid(), s.as_str())).unzip();
+    let users: Vec<Option<Uuid>> = keys
+        .iter()
+        .map(|(_, name)| user_of(name).map(Uuid::from))
+        .collect();
     let rows = sqlx::query!(
-        r#"select m.organization_id, m.user_id, m.provider_user_sid as "sid!"
-         from unnest($1::uuid[], $2::text[]) as k (organization_id, sid)
-         join memberships m on m.organization_id = k.organization_id and m.provider_user_sid = k.sid"#,
+        r#"select m.organization_id, m.user_id, k.sid as "sid!"
+         from unnest($1::uuid[], $2::text[], $3::uuid[]) as k (organization_id, sid, user_id)
+         join memberships m on m.organization_id = k.organization_id and (m.provider_user_sid = k.sid or m.user_id = k.user_id)"#,
         &organizations,
         &sids as &[&str],
+        &users as &[Option<Uuid>],
     )
     .fetch_all(tx)
     .await?;

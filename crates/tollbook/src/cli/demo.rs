@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tollbook_postgres::{APPLICATION_DATABASE, Durability, Options, Server};
-use tollbook_providers::openphone::sandbox::{Sandbox, SandboxOptions};
+use tollbook_providers::openphone::sandbox::{Sandbox as OpenPhone, SandboxOptions};
+use tollbook_providers::twilio::sandbox as twilio;
 use tollbook_providers::{Http, Timeouts};
 
 use super::serve::{Failure, asked_to_stop};
@@ -24,7 +25,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::{Connection, Db};
 use crate::node::{Node, Work};
-use crate::sandbox::{self, Calendar, Player, Provider, SignIn, Stage, World};
+use crate::sandbox::{
+    self, Calendar, Phones, Player, Provider, Providers, SignIn, Stage, Twilio, World,
+};
 use crate::secrets::{Secrets, random};
 
 /// The sandbox answers as fast as it can: its limits are for tests.
@@ -87,7 +90,7 @@ impl Demo {
 
     async fn show(
         &self,
-        settings: Settings,
+        mut settings: Settings,
         ground: &Ground,
         listener: TcpListener,
         failed: &Failure,
@@ -108,16 +111,22 @@ impl Demo {
         let password = password(address)?;
         let http = Http::new(Timeouts::default())?;
         let clock = Clock::scaled(start, 0);
+        // Twilio signs for the address that it is given, which is the one where we reach ourselves.
+        let our_url = format!("http://{}", reachable(address));
+        settings.server_url = Some(our_url.clone());
         let app = App::new(db, clock, settings, ground.secrets.clone(), http.clone());
-        let (provider, serving) = provide(start, self.speed, address, http).await?;
-        let world = sandbox::set_up(&app, &provider, &password, calendar.today()?).await?;
+        let (providers, serving) = provide(start, self.speed, our_url, http).await?;
+        let world = sandbox::set_up(&app, &providers, &password, calendar.today()?).await?;
         teller.tell("two organizations with plans and customers are set up");
         let node = Node::start(app.clone(), &ground.connection, Work::All, listener)?;
         introduce(address, &password, &world.sign_ins);
         let halt = CancellationToken::new();
         let playing = self.play(
             &app,
-            provider.sandbox,
+            Phones {
+                openphone: providers.openphone.sandbox,
+                twilio: providers.twilio.sandbox,
+            },
             world,
             calendar,
             halt.clone(),
@@ -137,7 +146,7 @@ impl Demo {
     fn play(
         &self,
         app: &App,
-        sandbox: Sandbox,
+        phones: Phones,
         world: World,
         calendar: Calendar,
         halt: CancellationToken,
@@ -150,7 +159,7 @@ impl Demo {
                 Ok(())
             }));
         }
-        let stage = Stage::new(sandbox, world.accounts, calendar.today()?);
+        let stage = Stage::new(phones, world.accounts, calendar.today()?);
         let mut player = Player::new(app.clone(), stage, self.speed, halt);
         Ok(tokio::spawn(async move {
             let mut told_at = Instant::now();
@@ -262,37 +271,51 @@ fn temporary(settings: &Settings) -> Result<(Options, Secrets)> {
     ))
 }
 
-/// Serves the sandbox of the phone provider on a port of its own.
+/// Serves the stand-ins of the phone providers on a port of their own.
 async fn provide(
     start: Timestamp,
     speed: u32,
-    our_address: SocketAddr,
+    our_url: String,
     http: Http,
-) -> Result<(Provider, JoinHandle<()>)> {
+) -> Result<(Providers, JoinHandle<()>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let sandbox = Sandbox::new(SandboxOptions {
-        // Ids that an earlier start has used must not come again.
-        seed: start.as_second().unsigned_abs(),
+    // Ids that an earlier start has used must not come again.
+    let seed = start.as_second().unsigned_abs();
+    let openphone = OpenPhone::new(SandboxOptions {
+        seed,
         start,
         base_url: url.clone(),
         requests_per_second: SANDBOX_REQUESTS_PER_SECOND.try_into()?,
         lanes: LANES,
         speed: speed.try_into()?,
     })?;
-    let router = sandbox.router();
+    let twilio = twilio::Sandbox::new(&twilio::SandboxOptions {
+        seed,
+        start,
+        base_url: url.clone(),
+        ..twilio::SandboxOptions::default()
+    })?;
+    let router = openphone.router().merge(twilio.router());
     let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the sandbox is not served any more");
+            tracing::error!(%error, "the stand-ins are not served any more");
         }
     });
-    let provider = Provider {
-        sandbox,
-        url,
-        our_url: format!("http://{}", reachable(our_address)),
-        http,
+    let providers = Providers {
+        openphone: Provider {
+            sandbox: openphone,
+            url: url.clone(),
+            our_url: our_url.clone(),
+            http,
+        },
+        twilio: Twilio {
+            sandbox: twilio,
+            url,
+            our_url,
+        },
     };
-    Ok((provider, serving))
+    Ok((providers, serving))
 }
 
 /// Where we reach ourselves.

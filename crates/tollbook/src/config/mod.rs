@@ -224,6 +224,43 @@ pub struct Settings {
         global = true
     )]
     pub openphone_base_url: Option<String>,
+    /// The platform's own Twilio account
+    #[arg(
+        long,
+        env = "TWILIO_ACCOUNT_SID",
+        value_name = "SID",
+        hide_short_help = true,
+        global = true
+    )]
+    pub twilio_account_sid: Option<String>,
+    /// What opens that account and signs its webhooks
+    #[arg(
+        long,
+        env = "TWILIO_AUTH_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide_short_help = true,
+        global = true
+    )]
+    pub twilio_auth_token: Option<Masked>,
+    /// The application at Twilio that numbers of that account are bound to
+    #[arg(
+        long,
+        env = "TWILIO_APP_SID",
+        value_name = "SID",
+        hide_short_help = true,
+        global = true
+    )]
+    pub twilio_app_sid: Option<String>,
+    /// Where Twilio is, if not at its own address
+    #[arg(
+        long,
+        env = "TWILIO_BASE_URL",
+        value_name = "URL",
+        hide_short_help = true,
+        global = true
+    )]
+    pub twilio_base_url: Option<String>,
     /// Requests per second of one user; ten times as many at once
     #[arg(
         long,
@@ -292,6 +329,7 @@ impl Settings {
             &mut self.metrics_token,
             &mut self.openphone_api_key,
             &mut self.openphone_webhook_secret,
+            &mut self.twilio_auth_token,
         ] {
             *masked = masked.take().filter(|it| !it.expose().is_empty());
         }
@@ -302,6 +340,9 @@ impl Settings {
             &mut self.server_url,
             &mut self.supabase_url,
             &mut self.openphone_base_url,
+            &mut self.twilio_account_sid,
+            &mut self.twilio_app_sid,
+            &mut self.twilio_base_url,
         ] {
             *text = text.take().filter(|it| !it.is_empty());
         }

@@ -202,13 +202,39 @@ fn metering_routes() -> Vec<Route> {
 }
 
 fn webhook_routes() -> Vec<Route> {
-    use crate::inbox::api;
+    use crate::inbox::{api, twilio};
     vec![
         post("/webhooks/openphone", Webhook, api::openphone_platform),
         post(
             "/webhooks/openphone/{integrationId}",
             Webhook,
             api::openphone,
+        ),
+        post("/webhooks/twilio/voice", Webhook, twilio::voice),
+        post("/webhooks/twilio/call-status", Webhook, twilio::status),
+        post("/webhooks/twilio/recording-status", Webhook, twilio::status),
+        post("/webhooks/twilio/sms", Webhook, twilio::sms),
+        post("/webhooks/twilio/sms-status", Webhook, twilio::status),
+        post(
+            "/webhooks/twilio/{integrationId}/voice",
+            Webhook,
+            twilio::voice,
+        ),
+        post(
+            "/webhooks/twilio/{integrationId}/call-status",
+            Webhook,
+            twilio::status,
+        ),
+        post(
+            "/webhooks/twilio/{integrationId}/recording-status",
+            Webhook,
+            twilio::status,
+        ),
+        post("/webhooks/twilio/{integrationId}/sms", Webhook, twilio::sms),
+        post(
+            "/webhooks/twilio/{integrationId}/sms-status",
+            Webhook,
+            twilio::status,
         ),
     ]
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
@@ -116,8 +117,9 @@ impl Commit<Webhook> for Store {
 }
 
 fn prepare(webhook: &Webhook) -> Prepared<'_> {
-    // What cannot be read waits in a lane like any other, to be looked at there.
-    let events = super::parse(webhook.provider, &webhook.body).unwrap_or_default();
+    // What cannot be read waits in a lane like any other, to be looked at there. When it came makes no difference here.
+    let came_at = Timestamp::UNIX_EPOCH;
+    let events = super::parse(webhook.provider, &webhook.body, came_at).unwrap_or_default();
     let subject = lane::subject(&events).unwrap_or(&webhook.event_key);
     Prepared {
         id: new_id(),

@@ -15,8 +15,9 @@ use crate::http::input::Path;
 use crate::integrations::{self, Account};
 
 /// Headers worth keeping with a webhook. Signatures are checked and not kept; nothing else is ours to keep.
-const KEPT: [&str; 5] = [
+const KEPT: [&str; 6] = [
     "content-type",
+    "i-twilio-idempotency-token",
     "user-agent",
     "webhook-id",
     "webhook-timestamp",
@@ -31,6 +32,9 @@ pub(crate) async fn openphone(
     body: Bytes,
 ) -> Result<StatusCode> {
     let account = integrations::account(&app, integration).await?;
+    if account.provider != tollbook_core::calls::Provider::Openphone {
+        return Err(Error::NotFound("integration"));
+    }
     accept_openphone(&app, &account, &headers, &body).await
 }
 
@@ -54,7 +58,15 @@ async fn accept_openphone(
     let verified =
         match openphone::verify(headers, body, account.webhook_secrets(), app.clock.now()) {
             Ok(verified) => verified,
-            Err(error) => return Err(refuse(app, account.id, &error).await),
+            Err(error) => {
+                let reason = match &error {
+                    SignatureError::Missing | SignatureError::Malformed => "missing",
+                    SignatureError::Mismatch => "wrong",
+                    SignatureError::Stale { .. } => "stale",
+                };
+                refuse(app, account.id, reason).await;
+                return Err(Error::Unauthorized(error.to_string()));
+            }
         };
     let webhook = Webhook {
         integration: account.id,
@@ -78,12 +90,7 @@ async fn accept_openphone(
 }
 
 /// Nothing of a webhook that is not the provider's is kept but a count.
-async fn refuse(app: &App, integration: IntegrationId, error: &SignatureError) -> Error {
-    let reason = match error {
-        SignatureError::Missing | SignatureError::Malformed => "missing",
-        SignatureError::Mismatch => "wrong",
-        SignatureError::Stale { .. } => "stale",
-    };
+pub(super) async fn refuse(app: &App, integration: IntegrationId, reason: &'static str) {
     metrics::counter!("tollbook_webhooks_refused_total", "reason" => reason).increment(1);
     // In a task of its own: a client that goes away must not leave a transaction open.
     let db = app.db.clone();
@@ -99,10 +106,9 @@ async fn refuse(app: &App, integration: IntegrationId, error: &SignatureError) -
     {
         tracing::warn!(%error, "a refused webhook was not counted");
     }
-    Error::Unauthorized(error.to_string())
 }
 
-fn kept_headers(headers: &HeaderMap) -> Value {
+pub(super) fn kept_headers(headers: &HeaderMap) -> Value {
     let kept = KEPT.iter().filter_map(|name| {
         let value = headers.get(*name)?.to_str().ok()?;
         Some(((*name).to_owned(), Value::String(value.to_owned())))

@@ -1,18 +1,22 @@
 //! Asks a provider for what it did not tell: never inside a transaction.
 
+use std::collections::BTreeSet;
+
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::calls::{Fact, Leg};
-use tollbook_core::ids::IntegrationId;
+use tollbook_core::calls::{Fact, Leg, ProviderEvent};
+use tollbook_core::ids::{IntegrationId, OrganizationId};
 use tollbook_providers::Telephony as _;
 
-use super::interpret::add_others;
+use super::interpret::{add_others, priced};
+use super::places::line_key;
 use super::{lane, sql};
 use crate::app::App;
 use crate::calls::{self, Observation, Source, Told};
 use crate::communications::{self, Extra};
 use crate::error::Result;
-use crate::{integrations, numbers};
+use crate::integrations::{self, Account};
+use crate::{costs, numbers};
 
 /// Asks for a call record, and takes in what the provider knows of it.
 pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str) -> Result<()> {
@@ -28,11 +32,13 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
         &[(integration, lane::subject(&events).unwrap_or(sid))],
     )
     .await?;
-    let known = calls::calls_of_records(&mut tx, &[(integration, sid)]).await?;
-    let of_record = known.get(&(integration, sid.to_owned()));
-    let organization = match of_record {
+    let sids = events.iter().filter_map(ProviderEvent::call_sid);
+    let records: BTreeSet<_> = sids.chain([sid]).map(|sid| (integration, sid)).collect();
+    let records: Vec<_> = records.into_iter().collect();
+    let known = calls::calls_of_records(&mut tx, &records).await?;
+    let organization = match known.values().next() {
         Some(leg) => Some(leg.organization),
-        None => account.organization,
+        None => holder(&mut tx, &account, source, &events).await?,
     };
     let Some(organization) = organization else {
         return Ok(());
@@ -64,7 +70,9 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
         .collect();
     let (mut of_records, mut effects) = calls::observe(&mut tx, &observations, &known).await?;
     add_others(&mut tx, &mut of_records, &extras).await?;
+    let priced = priced(&extras);
     effects.join(communications::write(&mut tx, extras, &of_records).await?);
+    costs::expect(&mut tx, &observations, &of_records, &priced).await?;
     sql::hurry(&mut tx, &[sid]).await?;
     effects.write(&mut tx).await?;
     tx.commit().await?;
@@ -72,6 +80,29 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
     app.wake.live.notify_one();
     app.wake.rating.notify_one();
     Ok(())
+}
+
+/// Whose an unknown call is: the account's own organization, or, where the platform's account tells of it, who held the
+/// number.
+async fn holder(
+    tx: &mut PgConnection,
+    account: &Account,
+    source: Source,
+    events: &[ProviderEvent],
+) -> Result<Option<OrganizationId>> {
+    if account.organization.is_some() {
+        return Ok(account.organization);
+    }
+    let keys: Vec<_> = events
+        .iter()
+        .filter_map(|event| line_key(source, event))
+        .collect();
+    let lines = numbers::resolve_lines(tx, &keys).await?;
+    Ok(lines
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|line| line.organization))
 }
 
 /// Reads the provider's list of numbers, then gives webhooks that named unknown ones another try.

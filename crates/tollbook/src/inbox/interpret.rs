@@ -15,6 +15,7 @@ use super::sql::{self, Queued, Waiting};
 use crate::app::App;
 use crate::calls::{self, CallOfRecord, Observation, Source, Told};
 use crate::communications::{self, Extra};
+use crate::costs::{self, Priced, Subject};
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, NewJob};
 
@@ -115,7 +116,7 @@ fn error_text(error: &Error) -> String {
 
 /// A webhook that could be read.
 pub(super) struct Said<'a> {
-    queued: &'a Queued,
+    pub(super) queued: &'a Queued,
     pub(super) source: Source,
     pub(super) events: Vec<ProviderEvent>,
 }
@@ -136,7 +137,8 @@ async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
     let mut verdicts = Verdicts::default();
     let mut said = Vec::with_capacity(batch.len());
     for queued in batch {
-        match super::parse(queued.provider, &queued.body) {
+        let came_at = queued.told_at.unwrap_or(queued.received_at);
+        match super::parse(queued.provider, &queued.body, came_at) {
             Ok(events) => said.push(Said {
                 queued,
                 source: Source {
@@ -162,7 +164,9 @@ async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
     } = verdicts;
     let (mut known, mut effects) = calls::observe(tx, &observations, &places.calls).await?;
     add_others(tx, &mut known, &extras).await?;
+    let priced = priced(&extras);
     effects.join(communications::write(tx, extras, &known).await?);
+    costs::expect(tx, &observations, &known, &priced).await?;
     let new = known.keys().filter(|key| !places.calls.contains_key(*key));
     let new: Vec<&str> = new.map(|(_, sid)| sid.as_str()).collect();
     sql::hurry(tx, &new).await?;
@@ -187,6 +191,27 @@ pub(super) async fn add_others(
     let keys: Vec<(IntegrationId, &str)> = keys.into_iter().collect();
     known.extend(calls::calls_of_records(tx, &keys).await?);
     Ok(())
+}
+
+/// What else has a price.
+pub(super) fn priced(extras: &[Extra]) -> Vec<Priced> {
+    let priced = extras.iter().filter_map(|extra| {
+        let (subject, sid) = match &extra.event.fact {
+            Fact::Message(fact) => (Subject::Message, &fact.sid),
+            Fact::Recording(fact) => (Subject::Recording, &fact.sid),
+            Fact::Voicemail(fact) => (Subject::Voicemail, &fact.sid),
+            Fact::Call(_) | Fact::Transcript(_) | Fact::Summary(_) | Fact::Ignored { .. } => {
+                return None;
+            }
+        };
+        Some(Priced {
+            source: extra.source,
+            subject,
+            organization: extra.organization,
+            sid: sid.clone(),
+        })
+    });
+    priced.collect()
 }
 
 impl Verdicts {
@@ -259,9 +284,12 @@ impl Verdicts {
                 let number = number.unwrap_or_else(|| "none given".to_owned());
                 self.parked
                     .push((queued.seq, format!("unknown number `{number}`")));
-                let integration = source.integration;
-                let job = Job::SyncNumbers { integration };
-                self.jobs.push(NewJob::unique(job, integration.to_string()));
+                // Once: a number that the account does not have will not come by asking again and again.
+                if queued.attempts == 0 {
+                    let integration = source.integration;
+                    let job = Job::SyncNumbers { integration };
+                    self.jobs.push(NewJob::unique(job, integration.to_string()));
+                }
             }
         }
     }

@@ -102,7 +102,8 @@ pub(crate) async fn replay(
     let mut tx = app.db.begin(&Actor::system()).await?;
     let stored = sql::stored(&mut tx, integration, id).await?;
     let stored = stored.ok_or(Error::NotFound("webhook"))?;
-    let events = super::parse(stored.provider, &stored.body).unwrap_or_default();
+    let events =
+        super::parse(stored.provider, &stored.body, stored.received_at).unwrap_or_default();
     let subject = lane::subject(&events).unwrap_or(&stored.event_key);
     sql::requeue(
         &mut tx,

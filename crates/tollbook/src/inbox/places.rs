@@ -82,13 +82,18 @@ async fn lines(
         .filter_map(|(source, event)| line_key(source, event))
         .collect();
     let mut found = numbers::resolve_lines(tx, &keys).await?.into_iter();
-    let mut of_event = |source, event: &ProviderEvent| {
-        line_key(source, event)?;
-        found.next()?.map(|line| line.organization)
+    let mut of_event = |said: &Said<'_>, event: &ProviderEvent| {
+        line_key(said.source, event)?;
+        let holder = found.next()?.map(|line| line.organization)?;
+        // An organization signs what its account says; of another's numbers it has nothing to say.
+        let of_account = said.queued.organization;
+        of_account
+            .is_none_or(|it| it == holder)
+            .then_some(holder)
     };
     let lines = said.iter().map(|said| {
         let events = said.events.iter();
-        events.map(|event| of_event(said.source, event)).collect()
+        events.map(|event| of_event(said, event)).collect()
     });
     Ok(lines.collect())
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
-use tollbook_core::ids::{InboxId, IntegrationId};
+use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
 use uuid::Uuid;
 
 use super::accept::Prepared;
@@ -119,8 +119,12 @@ pub(super) struct Queued {
     pub(super) received_at: Timestamp,
     pub(super) integration: IntegrationId,
     pub(super) provider: Provider,
+    /// Whose account it came from; `None` for the platform's own.
+    pub(super) organization: Option<OrganizationId>,
     pub(super) body: Vec<u8>,
     pub(super) attempts: i32,
+    /// When it came by the clock of the business, where that was kept.
+    pub(super) told_at: Option<Timestamp>,
 }
 
 /// A webhook about a part of a call that is not known yet.
@@ -174,7 +178,7 @@ pub(super) async fn next(
     let share = limit.saturating_add(count - 1) / count;
     let rows = sqlx::query!(
         r#"select q.seq, q.inbox_id, q.received_at, q.attempts, i.integration_id,
-             i.provider as "provider: Text<Provider>", i.body
+             i.provider as "provider: Text<Provider>", i.organization_id, i.body, i.headers ->> 'date' as told_at
          from unnest($1::smallint[]) as l (lane)
          cross join lateral (
              select * from inbox_queue q
@@ -198,8 +202,10 @@ pub(super) async fn next(
             received_at: row.received_at.to_jiff(),
             integration: row.integration_id.into(),
             provider: row.provider.0,
+            organization: row.organization_id.map(OrganizationId::from),
             body: row.body,
             attempts: row.attempts,
+            told_at: row.told_at.and_then(|text| text.parse().ok()),
         })
         .collect())
 }
@@ -273,10 +279,10 @@ pub(super) async fn park(tx: &mut PgConnection, parked: &[(i64, String)]) -> sql
     Ok(())
 }
 
-/// Parked webhooks of an account get another try.
+/// Parked webhooks of an account get another try, but not their first: that one asks for the account's numbers again.
 pub(super) async fn unpark(tx: &mut PgConnection, integration: IntegrationId) -> sqlx::Result<u64> {
     let result = sqlx::query!(
-        "update inbox_queue q set parked_at = null, attempts = 0, run_at = clock_timestamp()
+        "update inbox_queue q set parked_at = null, attempts = least(attempts, 1), run_at = clock_timestamp()
          from inbox i
          where q.parked_at is not null and i.received_at = q.received_at and i.id = q.inbox_id and i.integration_id = $1
          -- all organizations: one account may serve several",

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{IntegrationId, OrganizationId};
-use tollbook_providers::{Http, PhoneSystem, Secret, openphone};
+use tollbook_providers::{Http, PhoneSystem, Secret, openphone, twilio};
 
 use super::sql;
 use crate::app::App;
@@ -19,8 +19,9 @@ use crate::ids::new_id;
 /// A change of credentials reaches every node within this.
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
-/// The provider's own address.
+/// The providers' own addresses.
 const OPENPHONE_BASE_URL: &str = "https://api.quo.com";
+const TWILIO_BASE_URL: &str = "https://api.twilio.com";
 
 /// The secrets of an account, as they are sealed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,6 +34,29 @@ pub(crate) enum Credentials {
         /// The secrets.
         webhook_secrets: Vec<String>,
     },
+    /// Twilio: an account with the token that opens it and signs its webhooks.
+    Twilio {
+        /// `AC…`
+        account_sid: String,
+        /// The token.
+        auth_token: String,
+        /// What else its webhooks may be signed with while the token is changed.
+        #[serde(default)]
+        webhook_secrets: Vec<String>,
+        /// `AP…`: the application that numbers are bound to.
+        #[serde(default)]
+        app_sid: Option<String>,
+    },
+}
+
+impl Credentials {
+    /// Whose they are.
+    fn provider(&self) -> Provider {
+        match self {
+            Self::Openphone { .. } => Provider::Openphone,
+            Self::Twilio { .. } => Provider::Twilio,
+        }
+    }
 }
 
 /// An account at a provider.
@@ -158,21 +182,49 @@ pub(crate) async fn check_own(
 }
 
 fn open(app: &App, stored: &sql::Stored) -> Result<Account> {
-    match credentials(app, stored)? {
+    let credentials = credentials(app, stored)?;
+    let provider = credentials.provider();
+    let (phones, webhook_secrets) =
+        phone_system(&app.accounts.http, stored.base_url.as_deref(), credentials)
+            .map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(Account {
+        id: stored.id,
+        organization: stored.organization,
+        provider,
+        phones,
+        webhook_secrets: webhook_secrets.into_iter().map(Secret::new).collect(),
+    })
+}
+
+/// The provider's client, and what its webhooks are signed with.
+fn phone_system(
+    http: &Http,
+    base_url: Option<&str>,
+    credentials: Credentials,
+) -> Result<(PhoneSystem, Vec<String>), tollbook_providers::Malformed> {
+    match credentials {
         Credentials::Openphone {
             api_key,
             webhook_secrets,
         } => {
-            let base_url = stored.base_url.as_deref().unwrap_or(OPENPHONE_BASE_URL);
-            let client = openphone::Client::new(&app.accounts.http, base_url, Secret::new(api_key))
-                .map_err(|e| Error::Internal(e.to_string()))?;
-            Ok(Account {
-                id: stored.id,
-                organization: stored.organization,
-                provider: Provider::Openphone,
-                phones: PhoneSystem::Openphone(client),
-                webhook_secrets: webhook_secrets.into_iter().map(Secret::new).collect(),
-            })
+            let base_url = base_url.unwrap_or(OPENPHONE_BASE_URL);
+            let client = openphone::Client::new(http, base_url, Secret::new(api_key))?;
+            Ok((PhoneSystem::Openphone(client), webhook_secrets))
+        }
+        Credentials::Twilio {
+            account_sid,
+            auth_token,
+            mut webhook_secrets,
+            app_sid: _,
+        } => {
+            let opening = twilio::Credentials {
+                user: account_sid.clone(),
+                account_sid,
+                secret: Secret::new(auth_token.clone()),
+            };
+            let client = twilio::Client::new(http, base_url.unwrap_or(TWILIO_BASE_URL), opening)?;
+            webhook_secrets.insert(0, auth_token);
+            Ok((PhoneSystem::Twilio(client), webhook_secrets))
         }
     }
 }
@@ -193,12 +245,11 @@ pub(crate) async fn connect(
 ) -> Result<IntegrationId> {
     let id: IntegrationId = new_id();
     let sealed = seal(app, id, credentials)?;
-    let Credentials::Openphone { .. } = credentials;
     sql::insert(
         tx,
         id,
         organization,
-        Provider::Openphone,
+        credentials.provider(),
         name,
         base_url,
         &sealed,
@@ -231,24 +282,49 @@ pub(crate) async fn set_credentials(
     Ok(())
 }
 
-/// Makes the platform's own account follow the settings, which win over what is stored: `OPENPHONE_API_KEY`,
-/// `OPENPHONE_WEBHOOK_SECRET`, `OPENPHONE_BASE_URL`. Without a key nothing changes.
+/// Makes the platform's own accounts follow the settings, which win over what is stored: `OPENPHONE_API_KEY` with
+/// `OPENPHONE_WEBHOOK_SECRET` and `OPENPHONE_BASE_URL`, `TWILIO_ACCOUNT_SID` with `TWILIO_AUTH_TOKEN`, `TWILIO_APP_SID`
+/// and `TWILIO_BASE_URL`. Without a key nothing changes.
 pub(crate) async fn follow_settings(app: &App) -> Result<()> {
-    let Some(api_key) = &app.settings.openphone_api_key else {
-        return Ok(());
-    };
-    let secret = app.settings.openphone_webhook_secret.as_ref();
-    let credentials = Credentials::Openphone {
-        api_key: api_key.expose().to_owned(),
-        webhook_secrets: secret.map(|s| s.expose().to_owned()).into_iter().collect(),
-    };
-    let base_url = app.settings.openphone_base_url.as_deref();
-    let mut tx = app.db.begin(&Actor::system()).await?;
-    match sql::platform_integration(&mut tx, Provider::Openphone).await? {
-        Some(id) => {
-            sql::set_credentials(&mut tx, id, base_url, &seal(app, id, &credentials)?).await?;
+    let settings = &app.settings;
+    let openphone = settings.openphone_api_key.as_ref().map(|api_key| {
+        let secret = settings.openphone_webhook_secret.as_ref();
+        Credentials::Openphone {
+            api_key: api_key.expose().to_owned(),
+            webhook_secrets: secret.map(|s| s.expose().to_owned()).into_iter().collect(),
         }
-        None => drop(connect(app, &mut tx, None, "OpenPhone", base_url, &credentials).await?),
+    });
+    let account = settings.twilio_account_sid.as_ref();
+    let twilio = account.zip(settings.twilio_auth_token.as_ref());
+    let twilio = twilio.map(|(account_sid, auth_token)| Credentials::Twilio {
+        account_sid: account_sid.clone(),
+        auth_token: auth_token.expose().to_owned(),
+        webhook_secrets: Vec::new(),
+        app_sid: settings.twilio_app_sid.clone(),
+    });
+    for (name, credentials, base_url) in [
+        ("OpenPhone", openphone, &settings.openphone_base_url),
+        ("Twilio", twilio, &settings.twilio_base_url),
+    ] {
+        if let Some(credentials) = credentials {
+            follow(app, name, &credentials, base_url.as_deref()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn follow(
+    app: &App,
+    name: &str,
+    credentials: &Credentials,
+    base_url: Option<&str>,
+) -> Result<()> {
+    let mut tx = app.db.begin(&Actor::system()).await?;
+    match sql::platform_integration(&mut tx, credentials.provider()).await? {
+        Some(id) => {
+            sql::set_credentials(&mut tx, id, base_url, &seal(app, id, credentials)?).await?;
+        }
+        None => drop(connect(app, &mut tx, None, name, base_url, credentials).await?),
     }
     tx.commit().await?;
     Ok(())

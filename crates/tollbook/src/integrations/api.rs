@@ -38,8 +38,14 @@ pub(crate) struct Integration {
 pub(crate) struct Connect {
     provider: Provider,
     name: ShortText,
-    api_key: ShortText,
-    /// May be given later: the provider makes them for the address that this answers with.
+    /// OpenPhone: the workspace's key.
+    api_key: Option<ShortText>,
+    /// Twilio: `AC…`
+    account_sid: Option<ShortText>,
+    /// Twilio: the account's token.
+    auth_token: Option<ShortText>,
+    /// What webhooks are signed with. OpenPhone: may be given later, as the provider makes them for the address that this
+    /// answers with. Twilio: what else beside the token while that is changed.
     #[serde(default)]
     webhook_secrets: Vec<ShortText>,
 }
@@ -49,10 +55,57 @@ pub(crate) struct Connect {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Change {
     name: Option<ShortText>,
+    /// OpenPhone: the workspace's new key.
     api_key: Option<ShortText>,
+    /// Twilio: the account's new token.
+    auth_token: Option<ShortText>,
     /// All of them: those being rotated out as well.
     webhook_secrets: Option<Vec<ShortText>>,
     active: Option<bool>,
+}
+
+impl Connect {
+    /// The name, and the credentials that the provider needs; 422 for what is missing.
+    fn credentials(self) -> Result<(String, Credentials)> {
+        let given = |field: &str, value: Option<ShortText>| {
+            value
+                .map(ShortText::into_inner)
+                .ok_or_else(|| Error::invalid(field, "must be given"))
+        };
+        let secrets = self.webhook_secrets.into_iter();
+        let webhook_secrets: Vec<String> = secrets.map(ShortText::into_inner).collect();
+        let credentials = match self.provider {
+            Provider::Openphone => Credentials::Openphone {
+                api_key: given("apiKey", self.api_key)?,
+                webhook_secrets,
+            },
+            Provider::Twilio => {
+                let account_sid = given("accountSid", self.account_sid)?;
+                if !is_account_sid(&account_sid) {
+                    let detail = "must be `AC` and 32 hexadecimal digits";
+                    return Err(Error::invalid("accountSid", detail));
+                }
+                Credentials::Twilio {
+                    account_sid,
+                    auth_token: given("authToken", self.auth_token)?,
+                    webhook_secrets,
+                    app_sid: None,
+                }
+            }
+            Provider::Mightycall => {
+                return Err(Error::invalid(
+                    "provider",
+                    "must be `openphone` or `twilio`",
+                ));
+            }
+        };
+        Ok((self.name.into_inner(), credentials))
+    }
+}
+
+fn is_account_sid(text: &str) -> bool {
+    text.strip_prefix("AC")
+        .is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|it| it.is_ascii_hexdigit()))
 }
 
 /// `POST /api/integrations`
@@ -61,18 +114,7 @@ pub(crate) async fn create(
     admin: OrgAdmin,
     Input(input): Input<Connect>,
 ) -> Result<(StatusCode, Json<Integration>)> {
-    let Provider::Openphone = input.provider else {
-        return Err(Error::invalid("provider", "must be `openphone`"));
-    };
-    let name = input.name.into_inner();
-    let credentials = Credentials::Openphone {
-        api_key: input.api_key.into_inner(),
-        webhook_secrets: input
-            .webhook_secrets
-            .into_iter()
-            .map(ShortText::into_inner)
-            .collect(),
-    };
+    let (name, credentials) = input.credentials()?;
     let mut tx = app.db.begin(&admin.actor).await?;
     // The provider's own address: only the platform may name another one.
     let id = connect(
@@ -128,16 +170,29 @@ pub(crate) async fn change(
     let stored = sql::lock(&mut tx, admin.organization, id).await?;
     let stored = stored.ok_or(Error::NotFound("integration"))?;
     let before = own(&mut tx, admin.organization, id).await?;
-    let has_new_key = change.api_key.is_some();
+    let has_new_key = change.api_key.is_some() || change.auth_token.is_some();
     let new_secrets = change.webhook_secrets.as_ref().map(Vec::len);
     if has_new_key || new_secrets.is_some() {
         let mut credentials = credentials(&app, &stored)?;
-        let Credentials::Openphone {
-            api_key,
-            webhook_secrets,
-        } = &mut credentials;
-        if let Some(new) = change.api_key {
-            *api_key = new.into_inner();
+        let (key, webhook_secrets) = match &mut credentials {
+            Credentials::Openphone {
+                api_key,
+                webhook_secrets,
+            } => {
+                refuse_of_other("authToken", change.auth_token.as_ref())?;
+                (change.api_key.zip(Some(api_key)), webhook_secrets)
+            }
+            Credentials::Twilio {
+                auth_token,
+                webhook_secrets,
+                ..
+            } => {
+                refuse_of_other("apiKey", change.api_key.as_ref())?;
+                (change.auth_token.zip(Some(auth_token)), webhook_secrets)
+            }
+        };
+        if let Some((new, key)) = key {
+            *key = new.into_inner();
         }
         if let Some(new) = change.webhook_secrets {
             *webhook_secrets = new.into_iter().map(ShortText::into_inner).collect();
@@ -171,6 +226,14 @@ pub(crate) async fn change(
     app.accounts.forget(id);
     app.wake.jobs.notify_one();
     Ok(Json(after))
+}
+
+/// 422 for a secret that accounts at this provider do not have.
+fn refuse_of_other(field: &str, given: Option<&ShortText>) -> Result<()> {
+    match given {
+        Some(_) => Err(Error::invalid(field, "is not of this provider")),
+        None => Ok(()),
+    }
 }
 
 async fn own(

@@ -6,7 +6,7 @@ use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, inbox, invoices, recordings, retention, subscriptions};
+use crate::{calls, costs, inbox, invoices, recordings, retention, subscriptions};
 
 /// Something to be done outside a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub(crate) enum Job {
     },
     /// Look after calls of which something is missing.
     CheckCalls,
+    /// Ask for the prices of what calls and messages cost.
+    AskPrices,
     /// Make the next billing periods of subscriptions.
     ExtendSubscriptions,
     /// Finalize the drafts whose time has come.
@@ -45,8 +47,9 @@ pub(crate) enum Job {
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 4] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 5] = [
         ("check_calls", Self::CheckCalls, 2),
+        ("ask_prices", Self::AskPrices, 5),
         ("extend_subscriptions", Self::ExtendSubscriptions, 60),
         ("finalize_invoices", Self::FinalizeInvoices, 2),
         ("retain", Self::Retain, 60),
@@ -59,6 +62,7 @@ impl Job {
             Self::FetchCall { .. } => "fetch_call",
             Self::SyncNumbers { .. } => "sync_numbers",
             Self::CheckCalls => "check_calls",
+            Self::AskPrices => "ask_prices",
             Self::ExtendSubscriptions => "extend_subscriptions",
             Self::FinalizeInvoices => "finalize_invoices",
             Self::Retain => "retain",
@@ -76,6 +80,7 @@ impl Job {
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
             Self::CheckCalls => calls::check_due(app).await.map(|_| ()),
+            Self::AskPrices => costs::ask_due(app).await,
             Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::Retain => retention::run(app).await,

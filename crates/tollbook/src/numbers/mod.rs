@@ -9,6 +9,7 @@ mod check;
 mod lines;
 mod map;
 mod read;
+mod route;
 mod sql;
 mod tenant;
 mod tenant_sql;
@@ -18,6 +19,7 @@ pub(crate) mod web;
 pub(crate) use assign::replace_assignments;
 pub(crate) use check::check_mapping;
 pub(crate) use lines::{Line, LineKey, resolve_lines, sync};
+pub(crate) use route::{Route, route};
 pub(crate) use tenant::{Fields, MESSAGE, TenantNumber, map_to_tenant};
 
 use crate::error::Error;

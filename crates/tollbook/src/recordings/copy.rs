@@ -3,10 +3,12 @@
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::{MediaUrl, Provider};
 use tollbook_core::ids::OrganizationId;
+use tollbook_providers::PhoneSystem;
 
 use super::sql;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::integrations;
 use crate::objects::ObjectStore as _;
 
 /// Larger recordings are not copied: ten hours of the usual quality are half of this.
@@ -22,14 +24,24 @@ pub(crate) async fn copy(
     let mut tx = app.db.begin(&Actor::system()).await?;
     let found = sql::missing(&mut tx, organization, provider, sid).await?;
     drop(tx);
-    let Some((id, url)) = found else {
+    let Some((id, url, integration)) = found else {
         return Ok(());
     };
-    let file = app
-        .http
-        .download(&MediaUrl::new(url), BYTES_MAX)
-        .await
-        .map_err(|e| Error::Unavailable(format!("recording {id} cannot be fetched: {e}")))?;
+    let file = match provider {
+        // Only the account's credentials open them.
+        Provider::Twilio => {
+            let account = integrations::account(app, integration).await?;
+            match account.phones() {
+                PhoneSystem::Twilio(client) => client.recording_media(sid, BYTES_MAX).await,
+                PhoneSystem::Openphone(_) => return Ok(()),
+            }
+        }
+        Provider::Openphone | Provider::Mightycall => {
+            app.http.download(&MediaUrl::new(url), BYTES_MAX).await
+        }
+    };
+    let file =
+        file.map_err(|e| Error::Unavailable(format!("recording {id} cannot be fetched: {e}")))?;
     let key = format!("recordings/{organization}/{id}");
     app.objects
         .put(&key, file.bytes)

@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
-use tollbook_core::ids::{CallId, OrganizationId, RecordingId};
+use tollbook_core::ids::{CallId, IntegrationId, OrganizationId, RecordingId};
 use uuid::Uuid;
 
 use crate::db::types::Text;
@@ -89,23 +89,24 @@ pub(super) async fn media(
     Ok(row.map(|row| (row.object_key, row.content_type)))
 }
 
-/// The recording that is still at the provider, with the provider's link.
+/// The recording that is still at the provider, with the provider's link and the account that opens it.
 pub(super) async fn missing(
     tx: &mut PgConnection,
     organization: OrganizationId,
     provider: Provider,
     sid: &str,
-) -> Result<Option<(RecordingId, String)>> {
+) -> Result<Option<(RecordingId, String, IntegrationId)>> {
     let row = sqlx::query!(
-        r#"select id, provider_url as "url!" from recordings
-         where organization_id = $1 and provider = $2 and sid = $3 and object_key is null and provider_url is not null"#,
+        r#"select r.id, r.provider_url as "url!", c.integration_id
+         from recordings r join calls c on c.organization_id = r.organization_id and c.id = r.call_id
+         where r.organization_id = $1 and r.provider = $2 and r.sid = $3 and r.object_key is null and r.provider_url is not null"#,
         organization.uuid(),
         provider.as_str(),
         sid,
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| (row.id.into(), row.url)))
+    Ok(row.map(|row| (row.id.into(), row.url, row.integration_id.into())))
 }
 
 /// Says where the copy is.

@@ -130,8 +130,7 @@ impl Player {
             let next = at.checked_add(STRIDE).map_err(beyond)?.min(to);
             calls += self.stage.plan(at, next)?;
             at = next;
-            self.app.clock.set(at, 0);
-            self.stage.sandbox.deliver_due(at).await;
+            self.stage.phones.pass(&self.app.clock, at).await;
             self.app.settle().await?;
             tell(Progress { at, calls });
         }

@@ -1,16 +1,14 @@
-//! Plays planned traffic through the sandbox of the phone provider.
+//! Plays planned traffic through the stand-ins of the phone providers.
 
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tollbook_providers::openphone::sandbox::{
-    self as provider, Sandbox, ScriptedCall, ScriptedMessage,
-};
 
 use super::cast::Cast;
-use super::traffic::{self, Ending, Fate, Planned, PlannedCall, PlannedMessage, Profile};
+use super::phones::{Phones, Played};
+use super::traffic::{self, Planned, PlannedCall, PlannedMessage, Profile};
 use super::world::PhoneAccount;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -20,23 +18,23 @@ const SEED: u64 = 2026;
 /// Nothing waits longer than this for the next thing to happen.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The sandbox with everything that is to happen in it.
+/// The stand-ins with everything that is to happen in them.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(super) sandbox: Sandbox,
+    pub(super) phones: Phones,
     accounts: Vec<PhoneAccount>,
     cast: Cast,
     /// Days before this one are quiet.
     busy_from: Date,
     /// Calls that have been planned and are not over: when they are, and the provider's id.
-    open: Vec<(Timestamp, String)>,
+    open: Vec<(Timestamp, Played)>,
 }
 
 impl Stage {
     /// A stage on which the days from `busy_from` on are full.
-    pub(crate) fn new(sandbox: Sandbox, accounts: Vec<PhoneAccount>, busy_from: Date) -> Self {
+    pub(crate) fn new(phones: Phones, accounts: Vec<PhoneAccount>, busy_from: Date) -> Self {
         Self {
-            sandbox,
+            phones,
             accounts,
             cast: Cast::default(),
             busy_from,
@@ -67,7 +65,7 @@ impl Stage {
         for (place, it) in planned {
             match it {
                 Planned::Call(call) => calls += usize::from(self.play_call(place, call)?),
-                Planned::Message(message) => self.play_message(&message)?,
+                Planned::Message(message) => self.play_message(place, &message)?,
             }
         }
         Ok(calls)
@@ -94,47 +92,24 @@ impl Stage {
         let Some(call) = self.cast.fit(call, users) else {
             return Ok(false);
         };
-        let sids = self
-            .sandbox
-            .play(&script(&call, account))
-            .map_err(|error| nobodys(&error))?;
+        let played = self.phones.play(account, &call)?;
         let ends_at = call.ends_at();
-        self.open.extend(sids.into_iter().map(|sid| (ends_at, sid)));
+        self.open.extend(played.into_iter().map(|it| (ends_at, it)));
         Ok(true)
     }
 
-    fn play_message(&self, message: &PlannedMessage) -> Result<()> {
-        let (ours, theirs) = (
-            message.our_number.to_string(),
-            message.external.as_str().to_owned(),
-        );
-        let (from, to) = if message.is_incoming {
-            (theirs, ours)
-        } else {
-            (ours, theirs)
-        };
-        let script = ScriptedMessage {
-            from,
-            to,
-            text: message.text.clone(),
-            at: message.at,
-            fate: match message.fate {
-                Fate::Delivered => provider::Fate::Delivered,
-                Fate::Undelivered => provider::Fate::Undelivered,
-                Fate::Failed => provider::Fate::Failed,
-            },
-        };
-        self.sandbox
-            .play_message(&script)
-            .map_err(|error| nobodys(&error))?;
-        Ok(())
+    fn play_message(&self, place: usize, message: &PlannedMessage) -> Result<()> {
+        match self.accounts.get(place) {
+            Some(account) => self.phones.play_message(account, message),
+            None => Ok(()),
+        }
     }
 
     /// Lets things happen when the clock says so, until it shows `to` or `stop`.
     pub(crate) async fn follow(&self, clock: &Clock, to: Timestamp, stop: &CancellationToken) {
         while clock.now() < to && !stop.is_cancelled() {
-            self.sandbox.deliver_due(clock.now()).await;
-            let next = self.sandbox.next_at().unwrap_or(to).min(to);
+            self.phones.deliver_due(clock.now()).await;
+            let next = self.phones.next_at().unwrap_or(to).min(to);
             let wait = system_time(next.duration_since(clock.now()), clock.speed());
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -145,10 +120,10 @@ impl Stage {
 
     /// Everybody hangs up: the provider forgets its calls when it stops, and none should look as if it went on.
     pub(crate) async fn hang_up(&mut self, now: Timestamp) {
-        for (_, sid) in self.open.drain(..).filter(|(until, _)| *until > now) {
-            self.sandbox.end_call(&sid, now);
+        for (_, call) in self.open.drain(..).filter(|(until, _)| *until > now) {
+            self.phones.end_call(&call, now);
         }
-        self.sandbox.deliver_due(now).await;
+        self.phones.deliver_due(now).await;
     }
 }
 
@@ -156,60 +131,4 @@ impl Stage {
 fn system_time(business: SignedDuration, speed: u32) -> Duration {
     let business = Duration::try_from(business).unwrap_or(Duration::ZERO);
     (business / speed.max(1)).clamp(Duration::from_millis(1), LOOK_EVERY)
-}
-
-fn nobodys(error: &provider::UnknownNumber) -> Error {
-    Error::Internal(error.to_string())
-}
-
-fn script(call: &PlannedCall, account: &PhoneAccount) -> ScriptedCall {
-    let sid = |mail: &String| account.user_sids.get(mail).cloned();
-    let (ours, theirs) = (
-        call.our_number.to_string(),
-        call.external.as_str().to_owned(),
-    );
-    let (from, to) = if call.is_incoming {
-        (theirs, ours)
-    } else {
-        (ours, theirs)
-    };
-    ScriptedCall {
-        from,
-        to,
-        at: call.at,
-        ring_seconds: call.ring_seconds,
-        talk_seconds: call.talk_seconds,
-        ending: match &call.ending {
-            Ending::Answered => provider::Ending::Answered,
-            Ending::Transferred { to, after_seconds } => match sid(to) {
-                Some(to_user_sid) => provider::Ending::Transferred {
-                    to_user_sid,
-                    after_seconds: *after_seconds,
-                },
-                None => provider::Ending::Answered,
-            },
-            Ending::Forwarded { to } => provider::Ending::Forwarded { to: to.to_string() },
-            Ending::Voicemail {
-                seconds,
-                transcript,
-            } => provider::Ending::Voicemail {
-                seconds: *seconds,
-                transcript: transcript.clone(),
-            },
-            Ending::Missed => provider::Ending::Missed,
-            Ending::Abandoned => provider::Ending::Abandoned,
-            Ending::Failed => provider::Ending::Failed,
-        },
-        user_sid: call.user.as_ref().and_then(sid),
-        is_recorded: call.is_recorded,
-        transcript: call
-            .transcript
-            .iter()
-            .map(|line| provider::Line {
-                is_external: line.is_external,
-                text: line.text.clone(),
-            })
-            .collect(),
-        summary: call.summary.clone(),
-    }
 }

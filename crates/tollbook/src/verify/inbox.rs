@@ -111,7 +111,8 @@ async fn chunk(
 
 impl Webhook {
     fn traces(&self) -> Vec<Trace> {
-        let Ok(events) = crate::inbox::parse(self.provider.0, &self.body) else {
+        let came_at = self.received_at.to_jiff();
+        let Ok(events) = crate::inbox::parse(self.provider.0, &self.body, came_at) else {
             // What cannot be read waits for a person, in the queue.
             return vec![("readable body", self.integration_id, self.id.to_string())];
         };

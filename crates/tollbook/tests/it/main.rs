@@ -29,6 +29,7 @@ mod routes;
 mod supabase;
 mod support;
 mod tokens;
+mod twilio;
 mod verify;
 mod webhooks;
 mod whose;

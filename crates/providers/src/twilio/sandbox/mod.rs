@@ -34,6 +34,8 @@ pub struct SandboxOptions {
     pub price_after_seconds: u32,
     /// Numbers that can be bought.
     pub pool: Vec<E164>,
+    /// The sandbox's own address, for links to recordings.
+    pub base_url: String,
 }
 
 /// An account to be set up.
@@ -108,6 +110,7 @@ impl Default for SandboxOptions {
             start: Timestamp::UNIX_EPOCH,
             price_after_seconds: 120,
             pool: Vec::new(),
+            base_url: "https://api.twilio.com".to_owned(),
         }
     }
 }
@@ -124,7 +127,7 @@ impl Sandbox {
         })
     }
 
-    /// The provider's paths, and `/_sandbox/knobs`.
+    /// The provider's paths, and `/_sandbox/twilio/knobs`.
     pub fn router(&self) -> Router {
         rest::router(self)
     }
@@ -132,6 +135,16 @@ impl Sandbox {
     /// Sets up an account.
     pub fn add_account(&self, seed: &AccountSeed) -> SeededAccount {
         self.state().add_account(seed)
+    }
+
+    /// Sends the webhooks of an account elsewhere, those of its numbers included.
+    pub fn set_hooks(&self, account_sid: &str, hooks: &FlowHooks) {
+        self.state().set_hooks(account_sid, hooks);
+    }
+
+    /// Everybody in the call of that id, the id of its first leg, hangs up at `at`.
+    pub fn end_call(&self, sid: &str, at: Timestamp) {
+        self.state().end_call(sid, at);
     }
 
     /// Plans a call. Nothing happens before the clock reaches it. The id of its first leg.

@@ -221,7 +221,7 @@ pub(super) fn dial_done(place: usize, account: &Account, sid: &str) -> Option<Po
     Some(post(place, "dial", &account.hooks.dial_action_url, fields))
 }
 
-pub(super) fn recorded(place: usize, account: &Account, recording: &Recording) -> Post {
+pub(super) fn recorded(place: usize, account: &Account, recording: &Recording, base: &str) -> Post {
     let fields = vec![
         ("AccountSid", account.sid.clone()),
         ("CallSid", recording.call_sid.clone()),
@@ -229,7 +229,7 @@ pub(super) fn recorded(place: usize, account: &Account, recording: &Recording) -
         (
             "RecordingUrl",
             format!(
-                "https://api.twilio.com/2010-04-01/Accounts/{}/Recordings/{}",
+                "{base}/2010-04-01/Accounts/{}/Recordings/{}",
                 account.sid, recording.sid
             ),
         ),

@@ -65,7 +65,7 @@ pub(super) fn router(sandbox: &Sandbox) -> Router {
         .layer(from_fn_with_state(sandbox.clone(), guarded));
     Router::new()
         .nest("/2010-04-01/Accounts", account)
-        .route("/_sandbox/knobs", get(show_knobs).put(put_knobs))
+        .route("/_sandbox/twilio/knobs", get(show_knobs).put(put_knobs))
         .with_state(sandbox.clone())
 }
 

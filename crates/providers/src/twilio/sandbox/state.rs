@@ -22,6 +22,7 @@ pub(super) struct State {
     pub(super) outbox: Vec<Post>,
     pub(super) expected: VecDeque<Expected>,
     pub(super) price_after: u32,
+    base_url: String,
     seed: u64,
     counters: BTreeMap<&'static str, u64>,
     /// Ordered by time, then by when it was planned.
@@ -61,6 +62,7 @@ impl State {
             outbox: Vec::new(),
             expected: VecDeque::new(),
             price_after: options.price_after_seconds,
+            base_url: options.base_url.clone(),
             seed: options.seed,
             counters: BTreeMap::new(),
             timeline: BTreeMap::new(),
@@ -110,6 +112,53 @@ impl State {
             created_at: self.now,
         });
         seeded
+    }
+
+    pub(super) fn set_hooks(&mut self, account_sid: &str, hooks: &super::FlowHooks) {
+        let mut accounts = self.accounts.iter_mut();
+        if let Some(account) = accounts.find(|account| account.sid == account_sid) {
+            account.hooks = hooks.clone();
+            for number in &mut account.numbers {
+                number.voice_url.clone_from(&hooks.voice_url);
+                number.status_url.clone_from(&hooks.status_url);
+                number.sms_url.clone_from(&hooks.sms_url);
+            }
+        }
+    }
+
+    /// The dialled leg ends before the call that dialled it. What is planned for either later does not happen.
+    pub(super) fn end_call(&mut self, sid: &str, at: Timestamp) {
+        let Some(place) = self.accounts.iter().position(|it| it.call(sid).is_some()) else {
+            return;
+        };
+        self.timeline.retain(|_, step| match &step.what {
+            Happening::Change { sid: of, change } => of != sid || matches!(change, Change::Price),
+            _ => true,
+        });
+        let Some(account) = self.accounts.get_mut(place) else {
+            return;
+        };
+        let legs = account.calls.iter();
+        let children = legs.filter(|leg| leg.parent_sid.as_deref() == Some(sid));
+        let sids: Vec<String> = children
+            .map(|leg| leg.sid.clone())
+            .chain([sid.to_owned()])
+            .collect();
+        let mut posts = Vec::new();
+        for sid in &sids {
+            let Some(leg) = account.call_mut(sid).filter(|leg| leg.ended_at.is_none()) else {
+                continue;
+            };
+            let is_talk = leg.started_at.is_some();
+            set_status(leg, if is_talk { "completed" } else { "canceled" }, at);
+            posts.extend(post::call_status(place, account, sid, at));
+        }
+        if sids.len() > 1 {
+            posts.extend(post::dial_done(place, account, sid));
+        }
+        for post in posts {
+            self.queue(post, at);
+        }
     }
 
     pub(super) fn plan_call(&mut self, script: &ScriptedCall) -> Result<String, UnknownNumber> {
@@ -200,6 +249,9 @@ impl State {
         self.plan(account, script.at, Happening::Write(Box::new(message)));
         if direction == "outbound-api" {
             self.plan_fate(account, &sid, script.at, script.fate);
+        } else {
+            let priced = Happening::PriceMessage { sid: sid.clone() };
+            self.plan(account, after(script.at, self.price_after), priced);
         }
         Ok(sid)
     }
@@ -375,7 +427,8 @@ impl State {
                 Vec::new()
             }
             Happening::Change { sid, change } => {
-                vec![change_leg(place, account, &sid, change, at, recording_sid)]
+                let made = (recording_sid, self.base_url.as_str());
+                vec![change_leg(place, account, &sid, change, at, made)]
             }
             Happening::Write(message) => {
                 let post = post::message_came(place, account, &message);
@@ -431,7 +484,7 @@ fn change_leg(
     sid: &str,
     change: Change,
     at: Timestamp,
-    recording_sid: String,
+    (recording_sid, base_url): (String, &str),
 ) -> Option<Post> {
     let call = account.call_mut(sid)?;
     if call.ended_at.is_some() && matches!(change, Change::Status(_) | Change::PickUp) {
@@ -470,7 +523,7 @@ fn change_leg(
                 seconds,
                 is_priced: false,
             };
-            let post = post::recorded(place, account, &recording);
+            let post = post::recorded(place, account, &recording, base_url);
             account.recordings.push(recording);
             return Some(post);
         }

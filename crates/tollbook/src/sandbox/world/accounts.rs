@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use tollbook_core::actor::Actor;
+use tollbook_core::calls::Provider as CallProvider;
 use tollbook_core::ids::{IntegrationId, OrganizationId, UserId};
 use tollbook_core::phone::E164;
 use tollbook_core::time::Zone;
@@ -14,6 +15,7 @@ use tollbook_providers::openphone::{Client, Surface};
 use tollbook_providers::{Http, Secret};
 
 use super::seed::{self, Account, Firm};
+use super::twilio::{self, Twilio};
 use crate::app::App;
 use crate::error::Result;
 use crate::integrations::{self, Credentials};
@@ -33,9 +35,17 @@ pub struct Provider {
     pub http: Http,
 }
 
+/// The stand-ins of all providers.
+#[derive(Debug, Clone)]
+pub(crate) struct Providers {
+    pub(crate) openphone: Provider,
+    pub(crate) twilio: Twilio,
+}
+
 /// An account with the traffic that goes through it.
 #[derive(Debug)]
 pub(crate) struct PhoneAccount {
+    pub(in crate::sandbox) provider: CallProvider,
     pub(in crate::sandbox) zone: Zone,
     /// On the days that are watched.
     pub(in crate::sandbox) busy: Profile,
@@ -48,18 +58,24 @@ pub(crate) struct PhoneAccount {
 /// Connects the accounts of an organization.
 pub(super) async fn connect(
     app: &App,
-    provider: &Provider,
+    providers: &Providers,
     firm: &Firm,
     organization: OrganizationId,
     users: &BTreeMap<String, UserId>,
 ) -> Result<Vec<PhoneAccount>> {
+    let provider = &providers.openphone;
     let mut accounts = Vec::new();
     for account in &firm.accounts {
-        let opened = open(&provider.sandbox, firm, account)?;
         let surface = match account.surface {
             seed::Surface::Current => Surface::V2026,
             seed::Surface::First => Surface::V1,
+            seed::Surface::Twilio => {
+                let at = &providers.twilio;
+                accounts.push(twilio::connect(app, at, firm, account, organization, users).await?);
+                continue;
+            }
         };
+        let opened = open(&provider.sandbox, firm, account)?;
         let key = api_key(account);
         connect_workspace(app, provider, organization, &account.name, &key, surface).await?;
         link_users(app, organization, users, &opened.user_sids).await?;
@@ -70,23 +86,38 @@ pub(super) async fn connect(
 
 /// Opens an account at the sandbox.
 pub(super) fn open(sandbox: &Sandbox, firm: &Firm, account: &Account) -> Result<PhoneAccount> {
+    let seeded = add_workspace(sandbox, firm, account);
+    let mails = people(firm, account).map(|person| person.mail.clone());
+    let user_sids = mails.zip(seeded.user_sids).collect();
+    account_of(firm, account, CallProvider::Openphone, user_sids)
+}
+
+/// An account with its traffic.
+pub(super) fn account_of(
+    firm: &Firm,
+    account: &Account,
+    provider: CallProvider,
+    user_sids: BTreeMap<String, String>,
+) -> Result<PhoneAccount> {
     let everybody: Vec<E164> = firm
         .everybody()?
         .into_iter()
         .flat_map(|customer| customer.numbers)
         .collect();
-    let seeded = add_workspace(sandbox, firm, account);
-    let mails = people(firm, account).map(|person| person.mail.clone());
     Ok(PhoneAccount {
+        provider,
         zone: firm.zone()?,
         busy: profile(firm, account, &everybody, account.calls_per_day),
         quiet: profile(firm, account, &everybody, account.calls_per_past_day),
-        user_sids: mails.zip(seeded.user_sids).collect(),
+        user_sids,
     })
 }
 
 /// Whoever answers one of the account's lines.
-fn people<'a>(firm: &'a Firm, account: &'a Account) -> impl Iterator<Item = &'a seed::Person> {
+pub(super) fn people<'a>(
+    firm: &'a Firm,
+    account: &'a Account,
+) -> impl Iterator<Item = &'a seed::Person> {
     firm.people.iter().filter(|person| {
         account
             .lines

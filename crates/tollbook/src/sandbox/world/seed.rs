@@ -89,14 +89,16 @@ pub(super) struct Account {
     pub(super) forwards_to: E164,
 }
 
-/// Through which of the provider's interfaces webhooks come.
+/// At which provider it is, and through which of its interfaces webhooks come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Surface {
-    /// Version 2026-03-30, signed by Standard Webhooks.
+    /// OpenPhone, version 2026-03-30, signed by Standard Webhooks.
     Current,
-    /// Version 1, with the provider's own signature.
+    /// OpenPhone, version 1, with the provider's own signature.
     First,
+    /// Twilio.
+    Twilio,
 }
 
 /// A number, and who answers it.

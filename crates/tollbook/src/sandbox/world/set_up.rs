@@ -13,7 +13,7 @@ use tollbook_core::plans::Offer;
 use tollbook_core::time::Zone;
 
 use super::PhoneAccount;
-use super::accounts::{self, Provider};
+use super::accounts::{self, Providers};
 use super::seed::{self, Customer, Firm};
 use crate::app::App;
 use crate::customers::{self, Profile};
@@ -52,7 +52,7 @@ pub(crate) struct SignIn {
 /// signs in with `password`.
 pub(crate) async fn set_up(
     app: &App,
-    provider: &Provider,
+    providers: &Providers,
     password: &str,
     today: Date,
 ) -> Result<World> {
@@ -67,7 +67,7 @@ pub(crate) async fn set_up(
         let users = people(app, firm, organization, password).await?;
         world
             .accounts
-            .extend(accounts::connect(app, provider, firm, organization, &users).await?);
+            .extend(accounts::connect(app, providers, firm, organization, &users).await?);
         if is_new {
             assign(app, firm, organization, &users).await?;
             offer_and_sell(app, firm, organization, today).await?;

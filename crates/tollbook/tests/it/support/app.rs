@@ -78,7 +78,9 @@ impl TestApp {
         work: Work,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut settings = Settings {
+            server_url: Some(format!("http://{}", listener.local_addr().unwrap())),
             data_dir: Some(files.path().to_owned()),
             supabase_jwt_secret: Some(Masked::from(JWT_SECRET.to_owned())),
             supabase_service_key: Some(Masked::from(SERVICE_KEY.to_owned())),
@@ -90,7 +92,6 @@ impl TestApp {
         let secrets = Secrets::new("a secret key of the tests, long enough");
         let http = Http::new(Timeouts::default()).unwrap();
         let app = App::new(db, Clock::manual(now), settings, secrets, http);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = Node::start(app.clone(), &database.connection, work, listener).unwrap();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
