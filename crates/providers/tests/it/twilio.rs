@@ -162,6 +162,30 @@ async fn an_answered_call_is_one_call_by_webhooks_by_requests_and_by_both() {
 }
 
 #[tokio::test]
+async fn a_dialled_leg_leads_to_the_whole_call() {
+    let world = world().await;
+    let sid = world.sandbox.play(&scripted(Ending::Answered)).unwrap();
+    world.sandbox.drain(later(600)).await;
+    let client = world.client();
+    let whole = client.call(&sid).await.unwrap();
+    let is_child = |event: &&ProviderEvent| matches!(&event.fact, Fact::Call(fact) if fact.parent_sid.is_some());
+    let child = whole.iter().find(is_child).and_then(|event| event.call_sid()).unwrap();
+    assert_eq!(client.call(child).await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn everybody_hangs_up_when_told_to() {
+    let world = world().await;
+    let sid = world.sandbox.play(&scripted(Ending::Answered)).unwrap();
+    world.sandbox.drain(later(20)).await;
+    world.sandbox.end_call(&sid, later(25));
+    world.sandbox.drain(later(600)).await;
+    let (call, missing) = one_call(&world.events(later(25)));
+    assert_eq!((call.outcome, missing), (Some(Outcome::Answered), 0));
+    assert_eq!(call.billable, Some(Seconds::new(10)));
+}
+
+#[tokio::test]
 async fn every_ending_is_known_at_the_latest_when_asked_for() {
     let cases = [
         (scripted(Ending::NoAnswer), Outcome::Missed),
