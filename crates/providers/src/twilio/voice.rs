@@ -56,7 +56,12 @@ pub enum Answer<'a> {
 /// Reads what is asked from a webhook's parameters.
 pub fn asked(parameters: &[u8]) -> Asked {
     let found: BTreeMap<_, _> = form_urlencoded::parse(parameters).collect();
-    let get = |name: &str| found.get(name).map(AsRef::as_ref).filter(|it| !it.is_empty());
+    let get = |name: &str| {
+        found
+            .get(name)
+            .map(AsRef::as_ref)
+            .filter(|it| !it.is_empty())
+    };
     if let Some(status) = get("DialCallStatus") {
         let is_answered = matches!(status, "completed" | "answered");
         return Asked::Dialled { is_answered };

@@ -169,7 +169,11 @@ async fn a_dialled_leg_leads_to_the_whole_call() {
     let client = world.client();
     let whole = client.call(&sid).await.unwrap();
     let is_child = |event: &&ProviderEvent| matches!(&event.fact, Fact::Call(fact) if fact.parent_sid.is_some());
-    let child = whole.iter().find(is_child).and_then(|event| event.call_sid()).unwrap();
+    let child = whole
+        .iter()
+        .find(is_child)
+        .and_then(ProviderEvent::call_sid)
+        .unwrap();
     assert_eq!(client.call(child).await.unwrap(), whole);
 }
 
