@@ -28,8 +28,18 @@ pub(super) struct Ground {
     pub(super) folder: PathBuf,
     /// What the server is told, and where it is reached; the scripts are told the same.
     settings: Vec<(String, String)>,
-    server: Child,
-    sandbox: Child,
+    /// They end with the ground, the server first.
+    _server: Program,
+    _sandbox: Program,
+}
+
+/// A running program, which is asked to stop when nobody holds it any more.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        end(&mut self.0);
+    }
 }
 
 impl Ground {
@@ -65,8 +75,8 @@ impl Ground {
         Ok(Self {
             folder,
             settings,
-            server,
-            sandbox,
+            _server: server,
+            _sandbox: sandbox,
         })
     }
 
@@ -74,34 +84,23 @@ impl Ground {
     pub(super) fn tell<'a>(&self, script: &'a mut Command) -> &'a mut Command {
         script.envs(self.settings.iter().map(|(name, value)| (name, value)))
     }
-
-    /// Stops everything in order.
-    pub(super) fn stop(&mut self) {
-        end(&mut self.server);
-        end(&mut self.sandbox);
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 /// Starts a program and waits for a line that begins like this.
-fn started(command: &mut Command, begins: &str) -> Result<(Child, String)> {
-    let mut child = command
+fn started(command: &mut Command, begins: &str) -> Result<(Program, String)> {
+    let child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot run {command:?}"))?;
-    let output = child.stdout.take().context("the program has no output")?;
+    let mut program = Program(child);
+    let output = program.0.stdout.take();
+    let output = output.context("the program has no output")?;
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     if let Some(line) = lines.find(|line| line.starts_with(begins)) {
         // Whatever else it says has to go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok((child, line))
+        Ok((program, line))
     } else {
-        end(&mut child);
         bail!("{command:?} ended before it said `{begins}`")
     }
 }

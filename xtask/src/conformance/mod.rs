@@ -32,7 +32,7 @@ struct Counts {
 
 /// Starts the server on data of its own, runs every suite against it, and fails if a check did.
 pub(crate) fn run() -> Result<()> {
-    let mut ground = Ground::start()?;
+    let ground = Ground::start()?;
     let mut total = Counts::default();
     for (name, suite) in SUITES {
         println!("{name}");
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<()> {
         total.passed += counts.passed;
         total.failed += counts.failed;
     }
-    ground.stop();
+    drop(ground);
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed > 0 {
         bail!(
