@@ -14,7 +14,7 @@ use super::observe::{CallOfRecord, Observation, Source, Told, observe};
 use super::store::{self, StoredLeg};
 use crate::app::App;
 use crate::error::Result;
-use crate::inbox;
+use crate::{costs, inbox};
 use crate::jobs::{self, Job, NewJob};
 
 /// Calls looked after in one transaction.
@@ -189,7 +189,8 @@ async fn sweep(app: &App, due: &[(OrganizationId, CallId)], now: Timestamp) -> R
         }));
     }
     let known = known(&mut tx, &observations).await?;
-    let (_, effects) = observe(&mut tx, &observations, &known).await?;
+    let (of_records, effects) = observe(&mut tx, &observations, &known).await?;
+    costs::expect(&mut tx, &observations, &of_records, &[]).await?;
     effects.write(&mut tx).await?;
     tx.commit().await?;
     app.wake.live.notify_one();

@@ -87,9 +87,7 @@ async fn lines(
         let holder = found.next()?.map(|line| line.organization)?;
         // An organization signs what its account says; of another's numbers it has nothing to say.
         let of_account = said.queued.organization;
-        of_account
-            .is_none_or(|it| it == holder)
-            .then_some(holder)
+        of_account.is_none_or(|it| it == holder).then_some(holder)
     };
     let lines = said.iter().map(|said| {
         let events = said.events.iter();
