@@ -743,10 +743,6 @@ async fn an_account_is_connected_with_its_own_fields() {
             "authToken",
         ),
         (
-            json!({"provider": "openphone", "name": "O", "apiKey": "k"}),
-            "webhookSecrets",
-        ),
-        (
             json!({"provider": "openphone", "name": "O", "webhookSecrets": ["s"]}),
             "apiKey",
         ),
