@@ -14,8 +14,8 @@ use super::observe::{CallOfRecord, Observation, Source, Told, observe};
 use super::store::{self, StoredLeg};
 use crate::app::App;
 use crate::error::Result;
-use crate::{costs, inbox};
 use crate::jobs::{self, Job, NewJob};
+use crate::{costs, inbox};
 
 /// Calls looked after in one transaction.
 const BATCH_MAX: i64 = 200;

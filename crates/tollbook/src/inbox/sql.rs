@@ -10,7 +10,7 @@ use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
 use uuid::Uuid;
 
 use super::accept::Prepared;
-use super::list::{Place, Progress, Received};
+use super::list::{Place, Progress, InboxEntry};
 use crate::db::types::Text;
 
 /// Stores webhooks whose keys are new and queues them; returns the ids that were added.
@@ -300,7 +300,7 @@ pub(super) async fn received(
     state: Option<Progress>,
     after: Option<Place>,
     limit: i64,
-) -> sqlx::Result<Vec<Received>> {
+) -> sqlx::Result<Vec<InboxEntry>> {
     let rows = sqlx::query!(
         r#"select i.id, i.received_at, i.event_key, i.verdict, q.seq as "seq?", q.attempts as "attempts?", q.last_error, q.parked_at,
              q.run_at as "run_at?"
@@ -327,7 +327,7 @@ pub(super) async fn received(
                 (Some(_), Some(_)) => Progress::Parked,
             };
             let next = row.run_at.filter(|_| state == Progress::Waiting);
-            Received {
+            InboxEntry {
                 id: row.id.into(),
                 received_at: row.received_at.to_jiff(),
                 event_key: row.event_key,
