@@ -277,20 +277,21 @@ impl Verdicts {
     /// before the call itself waits for the call.
     fn put_off(&mut self, queued: &Queued, source: Source, event: &ProviderEvent) {
         let key = line_key(source, event);
-        let number = key.map(|key| key.sid.or(key.e164.map(|n| n.to_string())));
-        match (number.flatten(), event.call_sid()) {
-            (None, Some(sid)) => self.wait_for_call(queued, source.integration, sid),
-            (number, _) => {
-                let number = number.unwrap_or_else(|| "none given".to_owned());
-                self.parked
-                    .push((queued.seq, format!("unknown number `{number}`")));
-                // Once: a number that the account does not have will not come by asking again and again.
-                if queued.attempts == 0 {
-                    let integration = source.integration;
-                    let job = Job::SyncNumbers { integration };
-                    self.jobs.push(NewJob::unique(job, integration.to_string()));
-                }
-            }
+        let number = key.and_then(|key| key.sid.or(key.e164.map(|n| n.to_string())));
+        if let Some(sid) = event.call_sid()
+            && (number.is_none() || !matches!(event.fact, Fact::Call(_)))
+        {
+            // Only the call tells whose a part of it is, and only its parent whose a leg without a number is.
+            return self.wait_for_call(queued, source.integration, sid);
+        }
+        let number = number.unwrap_or_else(|| "none given".to_owned());
+        self.parked
+            .push((queued.seq, format!("unknown number `{number}`")));
+        // Once: a number that the account does not have will not come by asking again and again.
+        if queued.attempts == 0 {
+            let integration = source.integration;
+            let job = Job::SyncNumbers { integration };
+            self.jobs.push(NewJob::unique(job, integration.to_string()));
         }
     }
 

@@ -42,7 +42,7 @@ impl Places {
         let held = self.lines.iter().flatten();
         for ((source, event), organization) in events(said).zip(held) {
             if let (Some(sid), Some(organization)) = (event.call_sid(), organization)
-                && matches!(event.fact, Fact::Call(_) | Fact::Voicemail(_))
+                && matches!(event.fact, Fact::Call(_))
             {
                 let key = (source.integration, sid.to_owned());
                 self.coming.entry(key).or_insert(*organization);

@@ -10,7 +10,7 @@ use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
 use uuid::Uuid;
 
 use super::accept::Prepared;
-use super::list::{Place, Progress, InboxEntry};
+use super::list::{InboxEntry, Place, Progress};
 use crate::db::types::Text;
 
 /// Stores webhooks whose keys are new and queues them; returns the ids that were added.
