@@ -83,14 +83,14 @@ async fn measure() {
     let behind = drain(&cluster, calls).await;
     println!(
         "lag under a second {behind:.1?} after the load, all charged {:.1?} after it",
-        start.elapsed() - loaded
+        start.elapsed().saturating_sub(loaded)
     );
     print_lag(&cluster);
     let each = |time: Duration| time.as_micros() / u128::from(calls);
     println!(
         "CPU time per call: PostgreSQL {} µs, the server {} µs",
-        each(cluster.cpu() - cpu),
-        each(node.cpu() - server_cpu)
+        each(cluster.cpu().saturating_sub(cpu)),
+        each(node.cpu().saturating_sub(server_cpu))
     );
     drop(holder);
     node.stop();
@@ -189,7 +189,7 @@ async fn drain(cluster: &Cluster, calls: u64) -> Duration {
             break;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(300),
+            started.elapsed() < Duration::from_mins(5),
             "the queues do not become empty"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -82,15 +82,15 @@ async fn measure() {
     let mut figures: BTreeMap<&str, Vec<Figure>> = BTreeMap::new();
     for round in 1..=ROUNDS {
         println!("round {round} of {ROUNDS}");
-        let mut note = |name, figure| figures.entry(name).or_default().push(figure);
-        note("plain, 1,000 numbers", bench.plain(NUMBERS).await);
-        note("HTTP, 1,000 numbers", bench.http(NUMBERS).await);
-        note("statement, 64 events", bench.statement(64).await);
-        note("plain, one number", bench.plain(1).await);
-        note("HTTP, one number", bench.http(1).await);
-        note("HTTP, batches of 1,000", bench.http_batches().await);
-        note("statement, 1,000 events", bench.statement(BATCH).await);
-        note("empty handler", bench.nothing().await);
+        let mut record = |name, figure| figures.entry(name).or_default().push(figure);
+        record("plain, 1,000 numbers", bench.plain(NUMBERS).await);
+        record("HTTP, 1,000 numbers", bench.http(NUMBERS).await);
+        record("statement, 64 events", bench.statement(64).await);
+        record("plain, one number", bench.plain(1).await);
+        record("HTTP, one number", bench.http(1).await);
+        record("HTTP, batches of 1,000", bench.http_batches().await);
+        record("statement, 1,000 events", bench.statement(BATCH).await);
+        record("empty handler", bench.nothing().await);
     }
     let _ = handler.kill();
     let _ = handler.wait();
@@ -167,7 +167,8 @@ impl Bench {
         for task in running {
             events += task.await.unwrap();
         }
-        let (time, cpu) = (started.elapsed(), self.cluster.cpu() - before);
+        let time = started.elapsed();
+        let cpu = self.cluster.cpu().saturating_sub(before);
         Figure {
             per_second: rate(events, time),
             database_nanos: u64::try_from(cpu.as_nanos()).unwrap() / events.max(1),

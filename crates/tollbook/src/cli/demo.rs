@@ -281,9 +281,9 @@ async fn provide(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     // Ids that an earlier start has used must not come again.
-    let seed = start.as_second().unsigned_abs();
+    let first_id = start.as_second().unsigned_abs();
     let openphone = OpenPhone::new(SandboxOptions {
-        seed,
+        seed: first_id,
         start,
         base_url: url.clone(),
         requests_per_second: SANDBOX_REQUESTS_PER_SECOND.try_into()?,
@@ -291,7 +291,7 @@ async fn provide(
         speed: speed.try_into()?,
     })?;
     let twilio = twilio::Sandbox::new(&twilio::SandboxOptions {
-        seed,
+        seed: first_id,
         start,
         base_url: url.clone(),
         ..twilio::SandboxOptions::default()

@@ -278,10 +278,13 @@ impl Verdicts {
     fn put_off(&mut self, queued: &Queued, source: Source, event: &ProviderEvent) {
         let key = line_key(source, event);
         let number = key.and_then(|key| key.sid.or(key.e164.map(|n| n.to_string())));
-        if let Some(sid) = event.call_sid()
-            && (number.is_none() || !matches!(event.fact, Fact::Call(_)))
-        {
-            // Only the call tells whose a part of it is, and only its parent whose a leg without a number is.
+        // Only the call tells whose a part of it is, and only its parent whose a leg without a number is.
+        let awaited = match &event.fact {
+            Fact::Call(_) if number.is_some() => None,
+            Fact::Call(fact) => Some(fact.parent_sid.as_ref().unwrap_or(&fact.sid).as_str()),
+            _ => event.call_sid(),
+        };
+        if let Some(sid) = awaited {
             return self.wait_for_call(queued, source.integration, sid);
         }
         let number = number.unwrap_or_else(|| "none given".to_owned());

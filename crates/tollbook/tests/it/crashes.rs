@@ -31,7 +31,7 @@ use crate::support::{Incoming, Line, WEBHOOK_SECRET, Webhook};
 const EVENTS: usize = 400;
 const KILLS: usize = 4;
 const CLIENTS: usize = 8;
-const WAIT_MAX: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_mins(2);
 const ADMIN: &str = "00000000-0000-7000-8000-000000000002";
 
 /// An organization with a number, a customer on a subscription, one who pays per call, and a contract with the platform.

@@ -31,10 +31,11 @@ async fn connection(app: &TestApp) -> TcpStream {
 }
 
 fn request(method: &str, path: &str, headers: &[(&str, String)], body: &str) -> Vec<u8> {
-    let headers: String = headers
+    let headers: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
+    let headers = headers.concat();
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
@@ -209,7 +210,7 @@ async fn every_session_gives_up_locks_and_idle_transactions() {
     assert_eq!(
         refused
             .as_database_error()
-            .and_then(|it| it.code().map(|code| code.into_owned())),
+            .and_then(|it| it.code().map(std::borrow::Cow::into_owned)),
         Some("55P03".to_owned())
     );
     drop(tx);

@@ -882,7 +882,7 @@ async fn a_new_tenant_named_by_many_at_once_is_made_once() {
 #[tokio::test]
 async fn browsers_of_configured_origins_may_call() {
     let app = TestApp::with(|settings| {
-        settings.cors_origins = vec!["https://app.example.com".to_owned()]
+        settings.cors_origins = vec!["https://app.example.com".to_owned()];
     })
     .await;
     let wanted = "authorization, x-client-info, apikey, content-type, content-profile";

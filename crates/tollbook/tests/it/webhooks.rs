@@ -333,7 +333,7 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing_open() {
             good.body.len()
         );
         for (name, value) in good.headers() {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head += &[name, ": ", &value, "\r\n"].concat();
         }
         let mut stream = TcpStream::connect(address).unwrap();
         stream

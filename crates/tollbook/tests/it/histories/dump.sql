@@ -60,12 +60,13 @@ union all
 select concat_ws(' | ', 'prospect', c.kind, p.name, (select count(*) from customer_numbers n where n.customer_id = c.id) || ' numbers')
     from customers c join person p on p.id = c.id
 union all
-select concat_ws(' | ', 'usage', u.meter, 'on ' || l.e164, 'of ' || p.name, 'call ' || c.root, sum(u.quantity))
+-- The voicemail of a caller who was sent on counts on the number that was known when it came: of one of the two.
+select concat_ws(' | ', 'usage', u.meter, case when u.meter <> 'voicemail' then 'on ' || l.e164 end, 'of ' || p.name, 'call ' || c.root, sum(u.quantity))
     from usage_events u
     left join line l on l.id = u.mapping_id
     left join person p on p.id = u.customer_id
     left join call c on c.id = u.call_id
-    group by u.meter, l.e164, p.name, c.root having sum(u.quantity) <> 0
+    group by u.meter, case when u.meter <> 'voicemail' then 'on ' || l.e164 end, p.name, c.root having sum(u.quantity) <> 0
 union all
 select concat_ws(' | ', 'counter', meter, period_start, quantity) from usage_counters where quantity <> 0
 union all
