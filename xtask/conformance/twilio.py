@@ -172,7 +172,7 @@ def requests_of_the_library():
     check("a number is fetched", number.capabilities["voice"] is True, str(number.capabilities))
     placed = client.calls.create(to="+12025550123", from_=number.phone_number, url=PUBLIC + "/webhooks/twilio/voice")
     call = client.calls(placed.sid).fetch()
-    check("a call is placed and fetched", call.sid == placed.sid and call.from_ == number.phone_number, str(call))
+    check("a call is placed and fetched", call.sid == placed.sid and call._from == number.phone_number, str(call))
     check("it has no price yet", call.price is None, str(call.price))
     check("calls are listed", placed.sid in [it.sid for it in client.calls.list(to="+12025550123")])
     check("recordings of a call are listed", client.calls(placed.sid).recordings.list() == [])

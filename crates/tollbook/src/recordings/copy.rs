@@ -40,8 +40,18 @@ pub(crate) async fn copy(
             app.http.download(&MediaUrl::new(url), BYTES_MAX).await
         }
     };
-    let file =
-        file.map_err(|e| Error::Unavailable(format!("recording {id} cannot be fetched: {e}")))?;
+    let file = match file {
+        Ok(file) => file,
+        // A link that has expired does not open again, however often it is tried.
+        Err(error @ tollbook_providers::Error::Rejected { .. }) if provider != Provider::Twilio => {
+            tracing::info!(recording = %id, %error, "a recording cannot be copied any more");
+            return Ok(());
+        }
+        Err(error) => {
+            let text = format!("recording {id} cannot be fetched: {error}");
+            return Err(Error::Unavailable(text));
+        }
+    };
     let key = format!("recordings/{organization}/{id}");
     app.objects
         .put(&key, file.bytes)
