@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 const PROGRAM = process.env.TOLLBOOK ?? fileURLToPath(new URL('../target/debug/tollbook', import.meta.url));
 const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** A debug build makes a database and a month of calls before it listens. */
-const START_MAX_MS = 180_000;
+const START_MAX_MS = 480_000;
 /** Minutes of traffic that pass in one. */
 const SPEED = '30';
 
