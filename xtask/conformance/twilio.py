@@ -187,7 +187,7 @@ def requests_of_the_library():
     ):
         check(f"{what} is refused in the library's terms", refusal(attempt) is not None)
     stranger = Client(ACCOUNT, "not the token", http_client=ToStandIn())
-    check("a wrong token is refused", refusal(stranger.calls.list) == 401)
+    check("a wrong token is refused", refusal(lambda: stranger.calls(placed.sid).fetch()) == 401)
 
 
 def refusal(attempt):
