@@ -25,7 +25,10 @@ impl Places {
     pub(super) async fn find(tx: &mut PgConnection, said: &[Said<'_>]) -> Result<Self> {
         let lines = lines(tx, said).await?;
         let keys: BTreeSet<(IntegrationId, &str)> = events(said)
-            .filter_map(|(source, event)| Some((source.integration, event.call_sid()?)))
+            .flat_map(|(source, event)| {
+                let named = [event.call_sid(), parent_sid(event)].into_iter().flatten();
+                named.map(move |sid| (source.integration, sid))
+            })
             .collect();
         let keys: Vec<(IntegrationId, &str)> = keys.into_iter().collect();
         let calls = calls::calls_of_records(tx, &keys).await?;
@@ -50,11 +53,10 @@ impl Places {
         }
         // A leg without a number of its own is where its parent is.
         for (source, event) in events(said) {
-            if let Fact::Call(fact) = &event.fact
-                && let Some(parent) = &fact.parent_sid
+            if let (Some(sid), Some(parent)) = (event.call_sid(), parent_sid(event))
                 && let Some(organization) = self.of_call(source.integration, parent)
             {
-                let key = (source.integration, fact.sid.clone());
+                let key = (source.integration, sid.to_owned());
                 self.coming.entry(key).or_insert(organization);
             }
         }
@@ -65,6 +67,14 @@ impl Places {
         let key = (integration, sid.to_owned());
         let known = self.calls.get(&key).map(|leg| leg.organization);
         known.or_else(|| self.coming.get(&key).copied())
+    }
+}
+
+/// The record that a leg belongs under, where the provider names it.
+fn parent_sid(event: &ProviderEvent) -> Option<&str> {
+    match &event.fact {
+        Fact::Call(fact) => fact.parent_sid.as_deref(),
+        _ => None,
     }
 }
 

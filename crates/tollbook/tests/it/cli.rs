@@ -1,6 +1,6 @@
 //! The real binary.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -35,6 +35,20 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Where a server writes what it logs: a pipe that nobody reads would hold it up.
+fn log(folder: &Path) -> File {
+    let path = folder.join("serve.log");
+    File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+}
+
+fn logged(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("serve.log")).unwrap()
+}
+
 /// A server that ends with the test.
 struct Serving {
     process: Child,
@@ -46,19 +60,20 @@ impl Serving {
         let mut process = tollbook(folder)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log(folder))
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let base = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .to_owned();
-        Self { process, base }
+        let Some(base) = line.trim().strip_prefix("listening on ") else {
+            panic!("it does not start: {line}{}", logged(folder));
+        };
+        Self {
+            process,
+            base: base.to_owned(),
+        }
     }
 
     /// Stops it as a supervisor does, and says how it ended.
@@ -201,7 +216,12 @@ fn the_first_admin_signs_in_by_token() {
     );
     let listed = run(path, &["user", "list"]);
     assert!(text(&listed.stdout).contains("platform_admin"));
-    assert_eq!(server.stop(), Some(0), "SIGTERM is a clean stop");
+    assert_eq!(
+        server.stop(),
+        Some(0),
+        "SIGTERM is a clean stop: {}",
+        logged(path)
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::support::{Incoming, Line, WEBHOOK_SECRET, Webhook};
 const EVENTS: usize = 400;
 const KILLS: usize = 4;
 const CLIENTS: usize = 8;
-const WAIT_MAX: Duration = Duration::from_mins(2);
+const WAIT_MAX: Duration = Duration::from_mins(5);
 const ADMIN: &str = "00000000-0000-7000-8000-000000000002";
 
 /// An organization with a number, a customer on a subscription, one who pays per call, and a contract with the platform.
@@ -155,10 +155,20 @@ enum Victim {
     Database,
 }
 
-/// Kills the postmaster with all its backends.
+/// Kills the postmaster with all its backends. It may just be starting, and write the file.
 fn kill_database(folder: &Path) {
-    let file = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid")).unwrap();
-    let postmaster = file.lines().next().unwrap().trim().to_owned();
+    let deadline = Instant::now() + WAIT_MAX;
+    let postmaster = loop {
+        let file = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid"));
+        let process = file
+            .ok()
+            .and_then(|it| Some(it.lines().next()?.trim().to_owned()));
+        if let Some(process) = process.filter(|it| Path::new("/proc").join(it).exists()) {
+            break process;
+        }
+        assert!(Instant::now() < deadline, "there is no database to kill");
+        std::thread::yield_now();
+    };
     let children = Command::new("ps")
         .args(["-o", "pid=", "--ppid", &postmaster])
         .output()
@@ -325,6 +335,12 @@ async fn count(session: &mut PgConnection, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(session).await.unwrap()
 }
 
+/// Whether the server has its database.
+async fn is_ready(base: &str) -> bool {
+    let answer = reqwest::get(format!("{base}/readyz")).await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
 fn without_why(refused: Vec<(Item, String)>) -> Vec<Item> {
     refused.into_iter().map(|(item, _)| item).collect()
 }
@@ -380,6 +396,13 @@ async fn survive(victim: Victim, seed: u64) {
             "not acknowledged: {refused:#?}"
         );
         open = without_why(refused);
+    }
+    // The last kill may have come after the last answer.
+    while !is_ready(&server.base).await {
+        assert!(Instant::now() < deadline, "the database does not come back");
+        if server.process.try_wait().unwrap().is_some() {
+            server = Server::start(folder.path());
+        }
     }
     check(folder.path(), &all, acknowledged.len()).await;
     let status = Command::new("kill")

@@ -271,6 +271,26 @@ async fn an_answered_call_with_its_dialled_leg_is_one_call() {
 }
 
 #[tokio::test]
+async fn a_dialled_leg_is_known_by_its_parent_however_much_later_it_is_told() {
+    let world = World::new().await;
+    world.tell("voice", &ringing("CA1", SALES)).await;
+    world.app.settle().await;
+    let leg = [
+        ("CallSid", "CA2"),
+        ("ParentCallSid", "CA1"),
+        ("CallStatus", "ringing"),
+        ("Direction", "outbound-dial"),
+        ("From", CALLER),
+        ("To", "client:ann"),
+    ];
+    let answer = world.tell("call-status", &leg).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    world.app.settle().await;
+    let ringing = ["incoming ringing +12025550123 0s 2 legs 15:00:00"];
+    assert_eq!(world.calls().await, ringing);
+}
+
+#[tokio::test]
 async fn missed_calls_and_voicemails_are_told_apart() {
     let world = World::new().await;
     world
