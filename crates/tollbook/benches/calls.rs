@@ -93,6 +93,7 @@ async fn measure() {
         each(node.cpu().saturating_sub(server_cpu))
     );
     drop(holder);
+    cluster.print_statements();
     node.stop();
 }
 

@@ -3,7 +3,7 @@
 //!
 //! All run on one machine, load included, on one cluster with the product's settings, in turn and several times over;
 //! the medians count. The rows of the queue are written, constraints and triggers are on; rating is another stage and
-//! measured by `rating`. Run by `cargo xtask bench ingest`.
+//! measured by `rating`. Run by `cargo xtask bench ingest`; `TOLLBOOK_BENCH_ROUNDS` says how often, 3 unless told.
 
 #![expect(
     clippy::unwrap_used,
@@ -28,7 +28,6 @@ use uuid::Uuid;
 const CONNECTIONS: usize = 64;
 const NUMBERS: u64 = 1_000;
 const BATCH: u64 = 1_000;
-const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_secs(5);
 /// The database of the plain design.
 const PLAIN: &str = "plain";
@@ -80,8 +79,9 @@ async fn measure() {
         next: Arc::default(),
     };
     let mut figures: BTreeMap<&str, Vec<Figure>> = BTreeMap::new();
-    for round in 1..=ROUNDS {
-        println!("round {round} of {ROUNDS}");
+    let rounds = std::env::var("TOLLBOOK_BENCH_ROUNDS").map_or(3, |it| it.parse().unwrap());
+    for round in 1..=rounds {
+        println!("round {round} of {rounds}");
         let mut record = |name, figure| figures.entry(name).or_default().push(figure);
         record("plain, 1,000 numbers", bench.plain(NUMBERS).await);
         record("HTTP, 1,000 numbers", bench.http(NUMBERS).await);
@@ -94,17 +94,17 @@ async fn measure() {
     }
     let _ = handler.kill();
     let _ = handler.wait();
-    report(&figures);
+    report(&figures, rounds);
     bench.node.stop();
 }
 
-fn report(figures: &BTreeMap<&str, Vec<Figure>>) {
+fn report(figures: &BTreeMap<&str, Vec<Figure>>, rounds: usize) {
     let median = |name: &str| {
         let mut of_name = figures[name].clone();
         of_name.sort_unstable_by_key(|it| it.per_second);
         of_name[of_name.len() / 2]
     };
-    println!("\nevents a second (median of {ROUNDS}), and PostgreSQL's CPU time for each");
+    println!("\nevents a second (median of {rounds}), and PostgreSQL's CPU time for each");
     for name in figures.keys() {
         let figure = median(name);
         println!(

@@ -62,6 +62,7 @@ async fn measure() {
         each(cluster.cpu().saturating_sub(cpu)),
         each(node.cpu().saturating_sub(server_cpu))
     );
+    cluster.print_statements();
     node.stop();
 }
 

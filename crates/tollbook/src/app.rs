@@ -1,5 +1,6 @@
 //! What every part of the running application shares.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -20,9 +21,21 @@ use crate::rating::TermsCache;
 use crate::secrets::Secrets;
 use crate::{inbox, metering};
 
-/// A handle on the running application; cheap to clone.
+/// A handle on the running application. Every request clones it several times: one count goes up, whatever it holds.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What the application is made of.
+#[derive(Debug)]
+pub struct Parts {
     /// The database.
     pub db: Db,
     /// What time it is in the business.
@@ -64,7 +77,7 @@ impl App {
         let data_dir = data_dir.or_else(tollbook_postgres::default_state_dir);
         let objects = data_dir.unwrap_or_else(std::env::temp_dir).join("objects");
         let wake: Arc<Wake> = Arc::default();
-        Self {
+        Self(Arc::new(Parts {
             inbox: inbox::writer(db.clone(), Arc::clone(&wake)),
             usage: metering::writer(db.clone(), Arc::clone(&wake)),
             db,
@@ -81,7 +94,7 @@ impl App {
             http,
             objects: Folder::new(objects),
             terms: Arc::default(),
-        }
+        }))
     }
 }
 

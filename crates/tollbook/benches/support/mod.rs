@@ -65,6 +65,12 @@ impl Cluster {
             // Tells when a row became visible.
             ("track_commit_timestamp".to_owned(), "on".to_owned()),
         ];
+        if shows_statements() {
+            let preload = ("shared_preload_libraries", "pg_stat_statements");
+            options
+                .settings
+                .push((preload.0.to_owned(), preload.1.to_owned()));
+        }
         let server = tollbook_postgres::start(&options).unwrap();
         Self { server, folder }
     }
@@ -102,12 +108,26 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Prints where the database's time went, with `TOLLBOOK_BENCH_STATEMENTS` set.
+    pub(crate) fn print_statements(&self) {
+        if shows_statements() {
+            let statements = r"create extension if not exists pg_stat_statements;
+                select round(total_exec_time)::bigint || ' ms  ' || calls || ' x  ' || rows || ' rows  ' || left(regexp_replace(query, '\s+', ' ', 'g'), 150)
+                from pg_stat_statements order by total_exec_time desc limit 25";
+            println!("{}", self.run(APPLICATION_DATABASE, statements));
+        }
+    }
+
     /// CPU time of PostgreSQL since it started.
     pub(crate) fn cpu(&self) -> Duration {
         let pid_file = find(&self.folder, "postmaster.pid").expect("a running cluster");
         let text = std::fs::read_to_string(pid_file).unwrap();
         cpu_of_tree(text.lines().next().unwrap().trim().parse().unwrap())
     }
+}
+
+fn shows_statements() -> bool {
+    std::env::var_os("TOLLBOOK_BENCH_STATEMENTS").is_some()
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {

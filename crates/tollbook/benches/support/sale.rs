@@ -41,12 +41,12 @@ pub(crate) fn make_customers(cluster: &Cluster, customers: u64) {
              insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at)
                  select '{organization}', pg_temp.id('09', n), 'customer', pg_temp.id('05', n), pg_temp.id('06', n), 'active', 'UTC',
                      starts_at::date, 1, starts_at from subscribed;
-             insert into subscription_segments (organization_id, id, subscription_id, seller_id, plan_version_id, starts_at)
-                 select '{organization}', pg_temp.id('0a', n), pg_temp.id('09', n), '{organization}', '{plan}', starts_at from subscribed;
-             insert into billing_periods (organization_id, id, subscription_id, starts_at, ends_at)
-                 select '{organization}', pg_temp.id('0b', n), pg_temp.id('09', n), starts_at, ends_at from subscribed;
-             insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at)
-                 select '{organization}', pg_temp.id('0c', n), pg_temp.id('06', n), pg_temp.id('09', n), 'minutes', 6000, starts_at, ends_at
+             insert into subscription_segments (organization_id, id, subscription_id, payer, seller_id, plan_version_id, starts_at)
+                 select '{organization}', pg_temp.id('0a', n), pg_temp.id('09', n), 'customer', '{organization}', '{plan}', starts_at from subscribed;
+             insert into billing_periods (organization_id, id, subscription_id, payer, starts_at, ends_at)
+                 select '{organization}', pg_temp.id('0b', n), pg_temp.id('09', n), 'customer', starts_at, ends_at from subscribed;
+             insert into allowance_grants (organization_id, id, account_id, payer, subscription_id, allowance_key, granted, starts_at, expires_at)
+                 select '{organization}', pg_temp.id('0c', n), pg_temp.id('06', n), 'customer', pg_temp.id('09', n), 'minutes', 6000, starts_at, ends_at
                  from subscribed;
              analyze;",
         ),

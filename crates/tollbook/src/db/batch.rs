@@ -5,19 +5,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, Result};
 
 /// How many items may wait. Beyond that the sender waits, and with it its client.
 const WAITING_MAX: usize = 8192;
 
-/// Where several clients send at once, a batch waits this long for those that were just answered: half as many
-/// transactions do the same work. A client alone is not kept waiting.
-const GATHER: Duration = Duration::from_millis(1);
+/// Where several clients send at once, a batch waits for as many as the last one had, since those were just answered and
+/// send again: fewer transactions do the same work. It does not wait longer than this, and a client alone not at all.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// What a batch is for: stores all items in one transaction and answers each, in order.
 pub(crate) trait Commit<T>: Send + Sync + 'static {
@@ -66,10 +67,10 @@ impl<T: Send + Sync + 'static, A: Send + 'static> GroupCommit<T, A> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         let commit = Arc::new(commit);
-        let is_crowded = Arc::new(AtomicBool::new(false));
+        let crowd = Arc::new(AtomicUsize::new(0));
         for _ in 0..flushers {
             let (commit, receiver) = (Arc::clone(&commit), Arc::clone(&receiver));
-            tokio::spawn(flush(commit, receiver, batch_max, Arc::clone(&is_crowded)));
+            tokio::spawn(flush(commit, receiver, batch_max, Arc::clone(&crowd)));
         }
         Self { sender }
     }
@@ -93,13 +94,13 @@ async fn flush<T, C>(
     commit: Arc<C>,
     receiver: Receiver<T, C::Answer>,
     batch_max: usize,
-    is_crowded: Arc<AtomicBool>,
+    crowd: Arc<AtomicUsize>,
 ) where
     T: Send + Sync + 'static,
     C: Commit<T>,
 {
     loop {
-        let batch = gather(&receiver, batch_max, &is_crowded).await;
+        let batch = gather(&receiver, batch_max, &crowd).await;
         if batch.is_empty() {
             return;
         }
@@ -112,20 +113,21 @@ async fn flush<T, C>(
 async fn gather<T, A>(
     receiver: &Receiver<T, A>,
     batch_max: usize,
-    is_crowded: &AtomicBool,
+    crowd: &AtomicUsize,
 ) -> Vec<Waiting<T, A>> {
     let mut batch = Vec::new();
     let mut receiver = receiver.lock().await;
     receiver.recv_many(&mut batch, batch_max).await;
-    if is_crowded.load(Ordering::Relaxed) && !batch.is_empty() && batch.len() < batch_max {
-        tokio::time::sleep(GATHER).await;
-        while batch.len() < batch_max
-            && let Ok(next) = receiver.try_recv()
-        {
-            batch.push(next);
+    let awaited = crowd.load(Ordering::Relaxed).min(batch_max);
+    let until = Instant::now() + GATHER;
+    while (1..awaited).contains(&batch.len()) {
+        let room = batch_max - batch.len();
+        let more = timeout_at(until, receiver.recv_many(&mut batch, room)).await;
+        if more.is_err() || more == Ok(0) {
+            break;
         }
     }
-    is_crowded.store(batch.len() > 1, Ordering::Relaxed);
+    crowd.store(batch.len(), Ordering::Relaxed);
     batch
 }
 

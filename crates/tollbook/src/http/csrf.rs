@@ -1,9 +1,10 @@
 //! A request that writes and comes with the session's cookie must prove that one of our pages made it.
 
+use std::ops::ControlFlow;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request};
 use axum::http::{HeaderName, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
@@ -17,15 +18,15 @@ pub(crate) const FIELD: &str = "csrf";
 
 /// Lets a request through that only reads, that comes without the cookie, or that repeats the session's token in the
 /// header or in the form field.
-pub(crate) async fn check(request: Request, next: Next) -> Response {
+pub(crate) async fn check(request: Request) -> ControlFlow<Response, Request> {
     let caller = request.extensions().get::<Caller>();
     let session = caller.filter(|it| !it.is_read).and_then(Caller::session);
     let Some(expected) = session.map(|it| it.csrf_token.clone()) else {
-        return next.run(request).await;
+        return ControlFlow::Continue(request);
     };
     if let Some(token) = request.headers().get(TOKEN) {
         return if is_equal(token.as_bytes(), expected.as_bytes()) {
-            next.run(request).await
+            ControlFlow::Continue(request)
         } else {
             refusal()
         };
@@ -37,10 +38,12 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
     let limited = Request::from_parts(parts.clone(), body);
     match Bytes::from_request(limited, &()).await {
         Ok(body) if field(&body).is_some_and(|it| is_equal(it.as_bytes(), expected.as_bytes())) => {
-            next.run(Request::from_parts(parts, Body::from(body))).await
+            ControlFlow::Continue(Request::from_parts(parts, Body::from(body)))
         }
         Ok(_) => refusal(),
-        Err(rejection) => Problem::of_status(rejection.status()).into_response(),
+        Err(rejection) => {
+            ControlFlow::Break(Problem::of_status(rejection.status()).into_response())
+        }
     }
 }
 
@@ -66,13 +69,13 @@ fn is_form(request: &Request) -> bool {
         })
 }
 
-fn refusal() -> Response {
-    Problem {
+fn refusal() -> ControlFlow<Response, Request> {
+    let problem = Problem {
         code: "csrf",
         ..Problem::new(
             StatusCode::FORBIDDEN,
             "the form is too old or was not made by this site; reload the page and try again",
         )
-    }
-    .into_response()
+    };
+    ControlFlow::Break(problem.into_response())
 }

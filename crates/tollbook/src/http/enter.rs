@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::FutureExt as _;
@@ -45,6 +45,7 @@ pub(crate) async fn enter(State(app): State<App>, request: Request, next: Next) 
 async fn answer(app: App, context: Arc<Context>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let head = Head::of(&app, &request);
+    let is_https = app.settings.is_https();
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         // The panic's own message went to the log and stays there.
@@ -60,8 +61,32 @@ async fn answer(app: App, context: Arc<Context>, request: Request, next: Next) -
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    secure(response.headers_mut(), is_https);
     head.record(&context, response.status(), started);
     response
+}
+
+/// What a browser needs to be told of every answer.
+fn secure(headers: &mut HeaderMap, is_https: bool) {
+    const FIXED: [(HeaderName, &str); 4] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in FIXED {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    if is_https {
+        let value = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
 }
 
 /// The problem of an answer that the framework made: a status and perhaps plain text, which is not for our clients.

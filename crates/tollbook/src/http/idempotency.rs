@@ -5,7 +5,7 @@
 //! key is refused until it is forgotten.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{FromRequest as _, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -27,7 +27,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 const KEY_BYTES_MAX: usize = 255;
 
 /// Answers a POST that has a key from what was answered before, or runs it and keeps the answer.
-pub(crate) async fn replay(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn replay(app: &App, request: Request, next: Next) -> Response {
     let Some(key) = request.headers().get(KEY).cloned() else {
         return next.run(request).await;
     };
@@ -38,7 +38,7 @@ pub(crate) async fn replay(State(app): State<App>, request: Request, next: Next)
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    match run(&app, &principal, &key, request, next).await {
+    match run(app, &principal, &key, request, next).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }

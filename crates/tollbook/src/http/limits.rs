@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::{StateInformationMiddleware, StateSnapshot};
 use governor::state::keyed::DashMapStateStore;
@@ -39,7 +36,7 @@ pub(crate) struct Limits {
 }
 
 /// The state of a caller's quota after a request.
-struct Standing {
+pub(crate) struct Standing {
     limit: u32,
     remaining: u32,
     /// Until the quota is whole again, or until the next request may come when there is nothing left.
@@ -56,7 +53,12 @@ impl Limits {
         }
     }
 
-    /// Counts a request. The platform's own service has no limit.
+    /// Counts a request, and says where its caller stands. The platform's own service has no limit.
+    pub(crate) fn standing(&self, request: &Request) -> Option<Standing> {
+        let address = context::current().and_then(|it| it.address);
+        self.count(request.extensions().get::<Caller>(), address)
+    }
+
     fn count(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Standing> {
         let anonymous = || address.map(|it| check(&self.addresses, &it));
         let Some(caller) = caller else {
@@ -106,29 +108,25 @@ fn until_whole(state: &StateSnapshot) -> Duration {
     state.quota().replenish_interval().saturating_mul(used)
 }
 
-/// Refuses what exceeds the quota, and tells every caller where they stand.
-pub(crate) async fn limit(
-    State(limits): State<Arc<Limits>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let address = context::current().and_then(|it| it.address);
-    let standing = limits.count(request.extensions().get::<Caller>(), address);
-    let Some(standing) = standing else {
-        return next.run(request).await;
-    };
-    let reset = standing.reset.as_secs() + u64::from(standing.reset.subsec_nanos() > 0);
-    let mut response = if standing.is_exceeded {
-        let retry_after = Duration::from_secs(reset);
-        Error::RateLimited { retry_after }.into_response()
-    } else {
-        next.run(request).await
-    };
-    let headers = response.headers_mut();
-    headers.insert(LIMIT, HeaderValue::from(standing.limit));
-    headers.insert(REMAINING, HeaderValue::from(standing.remaining));
-    headers.insert(RESET, HeaderValue::from(reset));
-    response
+impl Standing {
+    /// Why the request is not answered, if it exceeds the quota.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        let retry_after = Duration::from_secs(self.reset_seconds());
+        self.is_exceeded
+            .then_some(Error::RateLimited { retry_after })
+    }
+
+    /// Tells the caller where they stand.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from(self.reset_seconds()));
+    }
+
+    /// In whole seconds, never too early.
+    fn reset_seconds(&self) -> u64 {
+        self.reset.as_secs() + u64::from(self.reset.subsec_nanos() > 0)
+    }
 }
 
 #[cfg(test)]

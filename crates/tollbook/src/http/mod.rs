@@ -10,6 +10,7 @@ pub(crate) mod dialect;
 mod enter;
 pub(crate) mod etag;
 pub(crate) mod frame;
+mod guard;
 mod health;
 pub(crate) mod idempotency;
 pub(crate) mod input;

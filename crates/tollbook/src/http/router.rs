@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state, map_response_with_state};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{self, MethodRouter};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
@@ -17,8 +16,9 @@ use super::caller::Access::{
     self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn, TenantAdmin,
     TenantUsage, Webhook,
 };
-use super::limits::{self, Limits};
-use super::{csrf, enter, health, idempotency};
+use super::guard::{self, Guard};
+use super::limits::Limits;
+use super::{enter, health};
 use crate::app::App;
 use crate::config::Settings;
 use crate::identity;
@@ -359,35 +359,22 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), enter::enter))
         .layer(cors(&app.settings))
         .layer(CompressionLayer::new().gzip(true))
-        .layer(map_response_with_state(
-            app.settings.is_https(),
-            security_headers,
-        ))
         .with_state(app)
 }
 
 /// Puts around a handler what its callers need: the last layer is the first to see a request.
 fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
-    let limit = from_fn_with_state(Arc::clone(limits), limits::limit);
-    match route.access {
-        Access::Webhook => route
-            .handler
-            .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX)),
-        Access::Public => route
-            .handler
-            .route_layer(limit)
-            .route_layer(DefaultBodyLimit::max(BODY_MAX)),
-        access => route
-            .handler
-            .route_layer(from_fn_with_state(app.clone(), idempotency::replay))
-            .route_layer(from_fn(csrf::check))
-            .route_layer(limit)
-            .route_layer(from_fn_with_state(
-                (app.clone(), access),
-                identity::identify,
-            ))
-            .route_layer(DefaultBodyLimit::max(BODY_MAX)),
-    }
+    let body_max = match route.access {
+        Access::Webhook => {
+            return route
+                .handler
+                .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX));
+        }
+        _ => DefaultBodyLimit::max(BODY_MAX),
+    };
+    let guard = Guard::new(app.clone(), Arc::clone(limits), route.access);
+    let guarded = from_fn_with_state(guard, guard::guard);
+    route.handler.route_layer(guarded).route_layer(body_max)
 }
 
 fn cors(settings: &Settings) -> CorsLayer {
@@ -418,33 +405,4 @@ fn cors(settings: &Settings) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
         .max_age(std::time::Duration::from_hours(1))
-}
-
-async fn security_headers(
-    axum::extract::State(is_https): axum::extract::State<bool>,
-    mut response: Response,
-) -> Response {
-    const FIXED: [(HeaderName, &str); 4] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
-             base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-    ];
-    let headers = response.headers_mut();
-    for (name, value) in FIXED {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    if is_https {
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
-    }
-    response
 }

@@ -1,11 +1,9 @@
-//! The middleware that turns credentials into a [`Caller`], and says about which organization a request is.
+//! Turns credentials into a [`Caller`], and says about which organization a request is.
 
 use std::sync::Arc;
 
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use tollbook_core::ids::OrganizationId;
 
 use super::credentials::{self, Named};
@@ -19,23 +17,20 @@ const ORGANIZATION: HeaderName = HeaderName::from_static("x-organization-id");
 
 /// Recognizes the caller and puts it beside the request; refusing is for the route's own extractor.
 pub(crate) async fn identify(
-    State((app, access)): State<(App, Access)>,
-    path: RawPathParams,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let named = named_organization(&path, &request);
+    app: &App,
+    access: Access,
+    path: &RawPathParams,
+    request: &mut Request,
+) -> Result<()> {
+    let named = named_organization(path, request);
     let (method, headers) = (request.method(), request.headers());
-    let caller = match recognize(&app, access, named.as_deref(), method, headers).await {
-        Ok(caller) => caller,
-        Err(error) => return error.into_response(),
-    };
+    let caller = recognize(app, access, named.as_deref(), method, headers).await?;
     if let (Some(context), Some(name)) = (context::current(), caller.name()) {
         // Set once per request; nobody else sets it.
         let _ = context.principal.set(name);
     }
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    Ok(())
 }
 
 /// The organization as the request names it: in the path, else in the header, else as `?orgId=`.

@@ -71,15 +71,21 @@ numbered as (
         sms_received = c.sms_received + excluded.sms_received,
         updated_at = now()
 ),
--- Once for each account that pays: the customer's, and the organization's own if the platform sells to it.
+-- Once for each account that pays: the customer's, and the organization's own if the platform sells to it. Looked up one
+-- by one (`offset 0` keeps the planner from joining otherwise): it takes a batch for large enough to read every customer.
 payers as (
     select a.organization_id, a.id, c.account_id
     from added a
-    join customers c on c.organization_id = a.organization_id and c.id = a.customer_id
+    cross join lateral (
+        select c.account_id from customers c where c.organization_id = a.organization_id and c.id = a.customer_id offset 0
+    ) c
+    where a.customer_id is not null
     union all
     select a.organization_id, a.id, p.id
     from added a
-    join accounts p on p.organization_id = a.organization_id and p.payer = 'organization'
+    cross join lateral (
+        select p.id from accounts p where p.organization_id = a.organization_id and p.payer = 'organization' offset 0
+    ) p
 ),
 queued as (
     insert into rating_queue (lane, organization_id, account_id, usage_event_id)

@@ -16,7 +16,6 @@ const LANES_MAX: i64 = 32;
 /// A row of the rating queue: a usage, or a correction of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Queued {
-    pub(super) seq: i64,
     pub(super) key: UsageKey,
     /// The first event of its chain.
     pub(super) root: UsageEventId,
@@ -52,7 +51,7 @@ pub(super) async fn rows(
 ) -> Result<Vec<Queued>> {
     let share = limit.div_ceil(lanes.len().max(1));
     let rows = sqlx::query!(
-        r#"select q.seq, q.organization_id, q.account_id, q.usage_event_id, coalesce(u.corrects_id, u.id) as "root!"
+        r#"select q.organization_id, q.account_id, q.usage_event_id, coalesce(u.corrects_id, u.id) as "root!"
          from unnest($1::smallint[]) as l (lane)
          cross join lateral (
              select * from rating_queue q where q.lane = l.lane and q.parked_at is null order by q.seq limit $2
@@ -72,7 +71,6 @@ pub(super) async fn rows(
     Ok(rows
         .into_iter()
         .map(|row| Queued {
-            seq: row.seq,
             key: UsageKey {
                 organization: row.organization_id.into(),
                 account: row.account_id.into(),
@@ -92,37 +90,56 @@ pub(super) async fn settle(
     queued: &[Queued],
     refused: &Refusals,
 ) -> Result<()> {
-    let (mut done, mut parked) = (Vec::new(), Vec::new());
+    let (mut done, mut parked) = (Vec::with_capacity(queued.len()), Vec::new());
     for row in queued {
         let root = UsageKey {
             usage: row.root,
             ..row.key
         };
         match refused.get(&root) {
-            Some(why) => parked.push((row.seq, why.as_str())),
-            None => done.push(row.seq),
+            Some(why) => parked.push((row.key, why.as_str())),
+            None => done.push(row.key),
         }
     }
+    let (organizations, accounts, usages) = columns(&done);
     sqlx::query!(
-        "delete from rating_queue where seq = any($1) -- all organizations: by key",
-        &done
+        "delete from rating_queue q using unnest($1::uuid[], $2::uuid[], $3::uuid[]) as k (organization_id, account_id, usage_event_id)
+         where q.organization_id = k.organization_id and q.account_id = k.account_id and q.usage_event_id = k.usage_event_id",
+        &organizations,
+        &accounts,
+        &usages,
     )
     .execute(&mut *tx)
     .await?;
     park(tx, &parked).await
 }
 
+fn columns(keys: &[UsageKey]) -> (Vec<Uuid>, Vec<Uuid>, Vec<Uuid>) {
+    let columns = keys.iter().map(|key| {
+        let UsageKey {
+            organization,
+            account,
+            usage,
+        } = key;
+        (organization.uuid(), account.uuid(), usage.uuid())
+    });
+    columns.collect()
+}
+
 /// Puts rows aside.
-pub(super) async fn park(tx: &mut PgConnection, rows: &[(i64, &str)]) -> Result<()> {
+pub(super) async fn park(tx: &mut PgConnection, rows: &[(UsageKey, &str)]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let (seqs, errors): (Vec<i64>, Vec<&str>) = rows.iter().copied().unzip();
+    let (keys, errors): (Vec<UsageKey>, Vec<&str>) = rows.iter().copied().unzip();
+    let (organizations, accounts, usages) = columns(&keys);
     sqlx::query!(
         "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp()
-         from unnest($1::bigint[], $2::text[]) as k (seq, error)
-         where q.seq = k.seq -- all organizations: by key",
-        &seqs,
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) as k (organization_id, account_id, usage_event_id, error)
+         where q.organization_id = k.organization_id and q.account_id = k.account_id and q.usage_event_id = k.usage_event_id",
+        &organizations,
+        &accounts,
+        &usages,
         &errors as &[&str],
     )
     .execute(tx)
@@ -135,12 +152,12 @@ pub(super) async fn park(tx: &mut PgConnection, rows: &[(i64, &str)]) -> Result<
 /// Gives parked rows another try: after a minute, then after twice as long each time, at most a day. Returns how many.
 pub(super) async fn retry_parked(tx: &mut PgConnection) -> Result<u64> {
     let retried = sqlx::query!(
-        "update rating_queue set parked_at = null where seq in (
-             select q.seq from rating_queue q
+        "update rating_queue set parked_at = null where (organization_id, account_id, usage_event_id) in (
+             select q.organization_id, q.account_id, q.usage_event_id from rating_queue q
              where q.parked_at < clock_timestamp() - interval '1 minute' and q.parked_at < clock_timestamp()
                  - least(interval '1 minute' * power(2, least(q.attempts, 12) - 1), interval '1 day')
              -- all organizations: the queue is the platform's
-             order by q.seq limit 1000 for update skip locked)",
+             order by q.parked_at limit 1000 for update skip locked)",
     )
     .execute(tx)
     .await?;
@@ -185,7 +202,7 @@ pub(crate) async fn queue_since(
              where a.organization_id = $1 and a.id = $2 and a.payer = 'organization' and u.occurred_at >= $3 and u.corrects_id is null
          ) u
          order by u.organization_id, u.id
-         on conflict (organization_id, usage_event_id, account_id) do nothing",
+         on conflict (organization_id, account_id, usage_event_id) do nothing",
         organization.uuid(),
         account.uuid(),
         since,
@@ -209,7 +226,7 @@ pub(crate) async fn queue_customers_since(
          join customers c on c.organization_id = u.organization_id and c.id = u.customer_id
          where u.organization_id = $1 and u.occurred_at >= $2 and u.corrects_id is null
          order by u.organization_id, u.id, c.account_id
-         on conflict (organization_id, usage_event_id, account_id) do nothing",
+         on conflict (organization_id, account_id, usage_event_id) do nothing",
         organization.uuid(),
         since,
     )

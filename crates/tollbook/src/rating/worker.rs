@@ -100,7 +100,7 @@ async fn rate_some(app: &App) -> Result<usize> {
                 tx.rollback().await?;
                 tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
                 let mut tx = app.db.begin(&Actor::system()).await?;
-                queue::park(&mut tx, &[(first.seq, &why(&error))]).await?;
+                queue::park(&mut tx, &[(first.key, &why(&error))]).await?;
                 tx.commit().await?;
                 return Ok(1);
             }

@@ -164,4 +164,4 @@ const QUEUE: &str = "insert into rating_queue (lane, organization_id, account_id
      ) p
      where u.organization_id = $1 and ($2::uuid[] is null or u.id = any ($2))
      order by u.organization_id, u.id, p.account_id
-     on conflict (organization_id, usage_event_id, account_id) do nothing";
+     on conflict (organization_id, account_id, usage_event_id) do nothing";
