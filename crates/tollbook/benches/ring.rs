@@ -72,7 +72,6 @@ async fn main() {
     let usage = usage.await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     report(&rings.lock().unwrap(), usage);
-    cluster.print_statements();
     node.stop();
 }
 
