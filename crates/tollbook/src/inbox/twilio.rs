@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use super::api::{kept_headers, refuse};
 use crate::app::App;
 use crate::calls::client_name;
 use crate::error::{Error, Result};
+use crate::http::input::Path;
 use crate::integrations::{self, Account};
 use crate::numbers::{self, Route};
 use crate::pages::text::Text;

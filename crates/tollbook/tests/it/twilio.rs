@@ -669,6 +669,74 @@ async fn only_what_twilio_signed_for_this_address_is_stored() {
 }
 
 #[tokio::test]
+async fn what_is_no_account_in_the_address_is_answered_as_anything_unknown() {
+    let app = TestApp::start().await;
+    for kind in [
+        "voice",
+        "call-status",
+        "recording-status",
+        "sms",
+        "sms-status",
+    ] {
+        for account in ["not-an-id", "%ff", "018f0000-0000-7000-8000-00000000000g"] {
+            let path = format!("/webhooks/twilio/{account}/{kind}");
+            let answer = app.post(&path).form(&[("CallSid", "CA1")]).send().await;
+            assert_eq!(
+                answer.header("content-type"),
+                "application/problem+json",
+                "{path}: {answer:?}"
+            );
+            assert_eq!(answer.expect(404)["code"], "not_found", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_token_signs_the_next_webhook_and_the_old_one_none() {
+    const NEW: &str = "fedcba9876543210fedcba9876543210";
+    let world = World::new().await;
+    let admin = world.app.admin(&world.acme).await;
+    let tell = async |token: &str, sid: &str| {
+        let (path, form) = (world.path("call-status"), [("CallSid", sid), ("To", SALES)]);
+        let signature = sign(token, &format!("{}{path}", world.app.base), &form);
+        let request = world
+            .app
+            .post(&path)
+            .header("x-twilio-signature", signature);
+        request.form(&form).send().await.status
+    };
+    let change = async |body: serde_json::Value| {
+        let path = format!("/api/integrations/{}", world.integration);
+        let request = world.app.request(reqwest::Method::PATCH, &path);
+        let request = request.user(&admin).organization(&world.acme);
+        request.json(&body).send().await
+    };
+    assert_eq!(
+        [tell(TOKEN, "CA1").await, tell(NEW, "CA1").await],
+        [204, 403]
+    );
+    change(json!({"authToken": NEW})).await.expect(200);
+    assert_eq!(
+        [tell(TOKEN, "CA2").await, tell(NEW, "CA2").await],
+        [403, 204]
+    );
+    // While the provider changes over, the old one may go on beside it.
+    change(json!({"webhookSecrets": [TOKEN]})).await.expect(200);
+    assert_eq!(
+        [tell(TOKEN, "CA3").await, tell(NEW, "CA3").await],
+        [204, 204]
+    );
+    change(json!({"webhookSecrets": []})).await.expect(200);
+    assert_eq!(
+        [tell(TOKEN, "CA4").await, tell(NEW, "CA4").await],
+        [403, 204]
+    );
+    let refused = change(json!({"apiKey": "k"})).await.expect(422);
+    assert_eq!(refused["errors"][0]["field"], "apiKey");
+    assert_eq!(tell(NEW, "CA5").await, 204);
+}
+
+#[tokio::test]
 async fn a_call_is_put_through_to_whoever_is_assigned_or_takes_a_message() {
     let world = World::new().await;
     let name = format!("u_{}", world.member.id.uuid().simple());
