@@ -32,6 +32,21 @@ pub(crate) struct Chunk<K> {
     pub(crate) next: Option<K>,
 }
 
+impl<K> Chunk<K> {
+    /// What was read of at most [`CHUNK`] rows; fewer are the last.
+    pub(crate) fn new<T>(
+        rows: &[T],
+        key: impl Fn(&T) -> K,
+        cells: impl Fn(&T) -> Vec<String>,
+    ) -> Self {
+        let is_whole = i64::try_from(rows.len()).is_ok_and(|len| len >= CHUNK);
+        Self {
+            rows: rows.iter().map(cells).collect(),
+            next: rows.last().filter(|_| is_whole).map(key),
+        }
+    }
+}
+
 /// Streams a list under the name `name.csv`. `read` reads the chunk after a key; the first one is read before anything
 /// is answered, so that a failure still has its status.
 pub(crate) async fn stream<K, F, R>(name: &str, columns: &[&str], read: F) -> Result<Response>

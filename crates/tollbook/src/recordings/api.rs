@@ -15,8 +15,9 @@ use super::sql::{self, Place, Recording};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::caller::OrgMember;
+use crate::http::csv;
 use crate::http::input::{Params, Path};
-use crate::http::list::{List, Paging};
+use crate::http::list::Paging;
 use crate::objects::{ObjectStore as _, Part, part};
 
 /// Bytes read from a file at a time.
@@ -32,9 +33,13 @@ pub(crate) struct Filter {
 pub(crate) async fn list(
     State(app): State<App>,
     member: OrgMember,
+    headers: HeaderMap,
     paging: Paging,
     Params(filter): Params<Filter>,
-) -> Result<Json<List<Recording>>> {
+) -> Result<Response> {
+    if csv::is_wanted(&headers) {
+        return as_csv(app, member, filter).await;
+    }
     let mut tx = app.db.begin(&member.actor).await?;
     let after: Option<Place> = paging.key()?;
     let rows = sql::list(
@@ -45,11 +50,51 @@ pub(crate) async fn list(
         paging.rows(),
     )
     .await?;
-    let page = paging.page(rows, |row| Place {
+    Ok(Json(paging.page(rows, place)?).into_response())
+}
+
+fn place(row: &Recording) -> Place {
+    Place {
         at: row.occurred_at,
         id: row.id.uuid(),
-    })?;
-    Ok(Json(page))
+    }
+}
+
+/// All of the list.
+async fn as_csv(app: App, member: OrgMember, filter: Filter) -> Result<Response> {
+    const COLUMNS: [&str; 7] = [
+        "id",
+        "callId",
+        "provider",
+        "durationSeconds",
+        "contentType",
+        "isReady",
+        "occurredAt",
+    ];
+    csv::stream("recordings", &COLUMNS, move |after: Option<Place>| {
+        let (app, actor) = (app.clone(), member.actor);
+        let (organization, call) = (member.organization, filter.call_id);
+        async move {
+            let mut tx = app.db.begin(&actor).await?;
+            let rows = sql::list(&mut tx, organization, call, after, csv::CHUNK).await?;
+            Ok(csv::Chunk::new(&rows, place, cells))
+        }
+    })
+    .await
+}
+
+fn cells(row: &Recording) -> Vec<String> {
+    vec![
+        row.id.to_string(),
+        row.call_id.to_string(),
+        row.provider.to_string(),
+        row.duration_seconds
+            .map(|it| it.to_string())
+            .unwrap_or_default(),
+        row.content_type.clone().unwrap_or_default(),
+        row.is_ready.to_string(),
+        row.occurred_at.to_string(),
+    ]
 }
 
 /// `GET /api/recordings/{id}/media`

@@ -483,6 +483,25 @@ async fn a_recording_is_played_to_those_who_may_hear_it_from_any_place() {
             .len(),
         2
     );
+    // All of it, as far as who asks may hear it.
+    for (user, count) in [(&admin, 2), (&member, 1), (&stranger, 0)] {
+        let sheet = app
+            .get("/api/recordings?limit=1")
+            .user(user)
+            .organization(&acme)
+            .header("accept", "text/csv")
+            .send()
+            .await;
+        assert_eq!(sheet.header("content-type"), "text/csv; charset=utf-8");
+        let lines: Vec<&str> = sheet.text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "id,callId,provider,durationSeconds,contentType,isReady,occurredAt"
+        );
+        assert_eq!(lines.len(), count + 1, "{}", sheet.text);
+        let has_ready = lines.iter().any(|it| it.starts_with(&ready.to_string()));
+        assert_eq!(has_ready, count > 0, "{}", sheet.text);
+    }
 }
 
 /// Under row-level security only some operators reach an index; a list must never read everything.

@@ -192,6 +192,24 @@ async fn customers_are_found_by_any_word_and_any_form_of_a_number() {
         ),
         (&json!("Ruth Adeyemi"), &zoe["id"])
     );
+    let path = format!("/api/contacts?customerId={}", zoe["id"].as_str().unwrap());
+    let sheet = app
+        .get(&path)
+        .user(&member)
+        .header("accept", "text/csv")
+        .send()
+        .await;
+    assert_eq!(sheet.header("content-type"), "text/csv; charset=utf-8");
+    let mut reader = csv::Reader::from_reader(sheet.text.as_bytes());
+    assert_eq!(
+        reader.headers().unwrap(),
+        vec!["id", "customerId", "name", "email", "role", "createdAt"]
+    );
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let contact = &contacts["data"][0];
+    assert_eq!(rows.len(), 1);
+    assert_eq!(&rows[0][0], contact["id"].as_str().unwrap());
+    assert_eq!((&rows[0][2], &rows[0][4]), ("Ruth Adeyemi", "office"));
 }
 
 #[tokio::test]

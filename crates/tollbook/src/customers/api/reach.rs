@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollbook_core::ids::{ContactId, CustomerId};
@@ -14,6 +15,7 @@ use super::{country, number};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::caller::{OrgAdmin, OrgMember};
+use crate::http::csv;
 use crate::http::input::{Input, Params, Path};
 use crate::http::list::{List, Paging};
 
@@ -147,14 +149,44 @@ pub(crate) struct ContactFilter {
 pub(crate) async fn list_contacts(
     State(app): State<App>,
     caller: OrgMember,
+    headers: HeaderMap,
     paging: Paging,
     Params(filter): Params<ContactFilter>,
-) -> Result<Json<List<Contact>>> {
+) -> Result<Response> {
+    if csv::is_wanted(&headers) {
+        return contacts_as_csv(app, caller, filter).await;
+    }
     let mut tx = app.db.begin(&caller.actor).await?;
     let after: Option<ContactId> = paging.key()?;
     let (organization, customer) = (caller.organization, filter.customer_id);
     let rows = list::contacts(&mut tx, organization, customer, after, paging.rows()).await?;
-    Ok(Json(paging.page(rows, |it| it.id)?))
+    Ok(Json(paging.page(rows, |it| it.id)?).into_response())
+}
+
+/// All of the list.
+async fn contacts_as_csv(app: App, caller: OrgMember, filter: ContactFilter) -> Result<Response> {
+    const COLUMNS: [&str; 6] = ["id", "customerId", "name", "email", "role", "createdAt"];
+    csv::stream("contacts", &COLUMNS, move |after: Option<ContactId>| {
+        let (app, actor) = (app.clone(), caller.actor);
+        let (organization, customer) = (caller.organization, filter.customer_id);
+        async move {
+            let mut tx = app.db.begin(&actor).await?;
+            let rows = list::contacts(&mut tx, organization, customer, after, csv::CHUNK).await?;
+            Ok(csv::Chunk::new(&rows, |it| it.id, cells))
+        }
+    })
+    .await
+}
+
+fn cells(contact: &Contact) -> Vec<String> {
+    vec![
+        contact.id.to_string(),
+        contact.customer_id.to_string(),
+        contact.name.clone(),
+        contact.email.clone().unwrap_or_default(),
+        contact.role.clone(),
+        contact.created_at.to_string(),
+    ]
 }
 
 /// A person at a customer.
