@@ -154,7 +154,7 @@ declare
     number_id uuid := case tg_op when 'DELETE' then old.phone_number_id else new.phone_number_id end;
     holder_id uuid;
 begin
-    perform from phone_numbers n where n.id = number_id for update;
+    perform from phone_numbers n where n.id = number_id for no key update;
     select m.organization_id into holder_id from number_mappings m where m.phone_number_id = number_id and m.ends_at is null;
     update phone_numbers n set organization_id = holder_id, viewer_ids = coalesce((select array_agg(a.user_id order by a.user_id) from assignments a
             where a.phone_number_id = number_id and a.organization_id = holder_id and a.ends_at is null), '{}')
@@ -169,7 +169,7 @@ create or replace function keep_user_organizations() returns trigger language pl
 declare
     member_id uuid := case tg_op when 'DELETE' then old.user_id else new.user_id end;
 begin
-    perform from users u where u.id = member_id for update;
+    perform from users u where u.id = member_id for no key update;
     update users set organization_ids = coalesce((select array_agg(m.organization_id order by m.organization_id) from memberships m where m.user_id = member_id), '{}')
         where id = member_id;
     return null;

@@ -20,13 +20,16 @@ pub(crate) async fn run(app: &App) -> Result<()> {
     // Credentials end by the application's clock, by which they were made.
     let now = app.clock.real();
     sqlx::query!(
-        "delete from sessions where expires_at < $1 -- all organizations: expired for everyone",
+        "delete from sessions where id in (
+             select id from sessions where expires_at < $1 -- all organizations: expired for everyone
+             for update skip locked)",
         now.to_sqlx() as _,
     )
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "delete from refresh_tokens where expires_at < $1::timestamptz - interval '1 day'",
+        "delete from refresh_tokens where digest in (
+             select digest from refresh_tokens where expires_at < $1::timestamptz - interval '1 day' for update skip locked)",
         now.to_sqlx() as _,
     )
     .execute(&mut *tx)
@@ -42,7 +45,7 @@ async fn remove_idempotency_keys(app: &App) -> Result<u64> {
     let removed = sqlx::query!(
         "delete from idempotency_keys where (principal, key) in (
              select principal, key from idempotency_keys where created_at < $2::timestamptz - interval '24 hours'
-             order by created_at limit $1)",
+             order by created_at limit $1 for update skip locked)",
         CHUNK,
         app.clock.real().to_sqlx() as _,
     )

@@ -3,6 +3,8 @@
 //!
 //! What was recorded of the call is taken back where it went and recorded anew, and so rated anew.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
@@ -31,7 +33,7 @@ pub(crate) enum Whose {
     New(String),
 }
 
-/// The call as it stands, held until the transaction ends.
+/// The call as it stands, kept from others until the transaction ends.
 struct Held {
     customer: Option<CustomerId>,
     is_prospect: bool,
@@ -79,7 +81,7 @@ pub(crate) async fn attribute(
     Ok(customer)
 }
 
-/// Keeps everybody else from the call: the interpreters by its records and its caller, other people by its row.
+/// Keeps everybody else from the call: interpreters and other people by its records, and by the persons on the line.
 async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result<Held> {
     let legs = store::legs_of_calls(tx, &[(organization, call)]).await?;
     let records: Vec<(IntegrationId, &str)> = legs
@@ -94,13 +96,12 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
         })
         .collect();
     inbox::hold(tx, &records).await?;
-    store::lock_persons(tx, &persons(&legs)).await?;
+    customers::hold(tx, &persons(organization, &legs)).await?;
     let row = sqlx::query!(
         r#"select c.customer_id, coalesce(k.kind = 'prospect', false) as "is_prospect!", c.external_party, c.moves
            from calls c
            left join customers k on k.organization_id = c.organization_id and k.id = c.customer_id
-           where c.organization_id = $1 and c.id = $2 and c.merged_into_id is null
-           for update of c"#,
+           where c.organization_id = $1 and c.id = $2 and c.merged_into_id is null"#,
         organization.uuid(),
         call.uuid(),
     )
@@ -115,10 +116,10 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
     })
 }
 
-fn persons(legs: &[StoredLeg]) -> Vec<(IntegrationId, &str)> {
+fn persons(organization: OrganizationId, legs: &[StoredLeg]) -> BTreeSet<(OrganizationId, &str)> {
     let numbers = legs.iter().filter_map(|stored| {
         let number = stored.leg.external().and_then(Party::number)?;
-        Some((stored.source.integration, number.as_str()))
+        Some((organization, number.as_str()))
     });
     numbers.collect()
 }
@@ -150,9 +151,11 @@ async fn identify(
         }
         (Whose::Customer(customer), current) if current == Some(*customer) => Ok(*customer),
         (Whose::Customer(customer), _) => {
-            customers::expect(tx, organization, *customer).await?;
-            if let Some(number) = number {
-                customers::give_number(tx, organization, *customer, number, "", now).await?;
+            match number {
+                Some(number) => {
+                    customers::give_number(tx, organization, *customer, number, "", now).await?;
+                }
+                None => customers::expect(tx, organization, *customer).await?,
             }
             Ok(*customer)
         }
@@ -168,15 +171,21 @@ async fn give(
     customer: CustomerId,
 ) -> Result<Effects> {
     let moves = held.moves.saturating_add(1);
-    sqlx::query!(
-        "update calls set customer_id = $3, moves = $4, updated_at = now() where organization_id = $1 and id = $2",
+    // Giving a number may have brought it along; but somebody else may have done so with another number of the prospect.
+    let given = sqlx::query!(
+        "update calls set customer_id = $3, moves = $4, updated_at = now()
+         where organization_id = $1 and id = $2 and (customer_id is not distinct from $5 or customer_id = $3)",
         organization.uuid(),
         call.uuid(),
         customer.uuid(),
         moves,
+        held.customer.map(Uuid::from),
     )
     .execute(&mut *tx)
     .await?;
+    if given.rows_affected() == 0 {
+        return Err(Error::Unavailable("the call is being given away".into()));
+    }
     let mut recorded = store::usage_of(tx, &[(organization, call)]).await?;
     let mut usages = Vec::new();
     for known in recorded.remove(&call).unwrap_or_default() {
@@ -193,6 +202,7 @@ async fn give(
         usages.extend(moved(organization, call, None, &known, customer, moves)?);
     }
     Ok(Effects {
+        jobs: Vec::new(),
         usages,
         told: vec![(organization, LiveKind::CallUpdated, call.uuid())],
     })

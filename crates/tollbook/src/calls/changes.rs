@@ -77,6 +77,7 @@ impl Changes {
     ) -> Result<Effects> {
         let merged = self.merged();
         if !merged.is_empty() {
+            store::lock_calls(tx, &self.known_calls()).await?;
             // Before the rows that stay take over the names of the others.
             store::merge(tx, &merged).await?;
         }
@@ -90,9 +91,19 @@ impl Changes {
         let told = self.rows.iter();
         let told = told.map(|row| (row.organization_id, self.live_kind(row), row.id.uuid()));
         Ok(Effects {
+            jobs: Vec::new(),
             told: told.collect(),
             usages: self.usages(tx).await?,
         })
+    }
+
+    /// Every call that is there already, those that are none any more included.
+    fn known_calls(&self) -> Vec<(OrganizationId, CallId)> {
+        let calls = self.plans.iter().flat_map(|plan| {
+            let ids = plan.known.iter().chain(&plan.merged);
+            ids.map(|id| (plan.organization, *id))
+        });
+        calls.collect()
     }
 
     fn merged(&self) -> Vec<(OrganizationId, CallId, CallId)> {

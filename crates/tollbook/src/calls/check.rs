@@ -119,7 +119,7 @@ async fn due_calls(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<DueCall>
          from calls where (organization_id, id) in (select organization_id, id from calls where check_at <= $1 order by check_at limit $2)
              and check_at <= $1
          -- all organizations: the sweep is the platform's
-         order by organization_id, id for update skip locked"#,
+         order by organization_id, id for no key update skip locked"#,
         now.to_sqlx(),
         BATCH_MAX,
     )
@@ -189,7 +189,7 @@ async fn sweep(app: &App, due: &[(OrganizationId, CallId)], now: Timestamp) -> R
         }));
     }
     let known = known(&mut tx, &observations).await?;
-    let (of_records, effects) = observe(&mut tx, &observations, &known).await?;
+    let (of_records, effects) = observe(&mut tx, &observations, &known, &[]).await?;
     costs::expect(&mut tx, &observations, &of_records, &[]).await?;
     effects.write(&mut tx).await?;
     tx.commit().await?;

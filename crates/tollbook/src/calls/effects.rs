@@ -5,12 +5,14 @@ use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::jobs::{self, NewJob};
 use crate::live::{self, LiveKind};
 use crate::metering::{self, NewUsage};
 
-/// Usage and live events of a batch.
+/// Jobs, usage and live events of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
+    pub(crate) jobs: Vec<NewJob>,
     pub(crate) usages: Vec<NewUsage>,
     pub(crate) told: Vec<(OrganizationId, LiveKind, Uuid)>,
 }
@@ -18,13 +20,15 @@ pub(crate) struct Effects {
 impl Effects {
     /// Adds those of another part of the batch.
     pub(crate) fn join(&mut self, mut other: Self) {
+        self.jobs.append(&mut other.jobs);
         self.usages.append(&mut other.usages);
         self.told.append(&mut other.told);
     }
 
-    /// Records and tells, as the last thing in the transaction and once: the counters are rows that every writer of an
-    /// organization wants, so they are held for as short as can be, and all in one order.
+    /// Enqueues, records and tells, as the last thing in the transaction and once: the counters are rows that every
+    /// writer of an organization wants, so they are held for as short as can be, and all in one order.
     pub(crate) async fn write(self, tx: &mut PgConnection) -> Result<()> {
+        jobs::enqueue(tx, &self.jobs).await?;
         if !self.usages.is_empty() {
             metering::record(tx, &self.usages).await?;
         }

@@ -3,19 +3,19 @@
 //! The rules are those of `tollbook_core::calls`; this loads what they need, for a whole batch at a time, and writes
 //! what they say. Order and repetition of observations make no difference to the rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Leg, Provider};
 use tollbook_core::ids::{CallId, CallLegId, IntegrationId, OrganizationId};
-use tollbook_core::phone::Party;
+use tollbook_core::phone::{E164, Party};
 use uuid::Uuid;
 
 use super::changes::Changes;
 use super::desk::Desk;
 use super::effects::Effects;
-use super::store;
+use crate::customers;
 use crate::error::Result;
 
 /// The account at a provider that something is told by.
@@ -60,14 +60,15 @@ pub(crate) struct LegOfCall {
 pub(crate) type CallOfRecord = HashMap<RecordKey, LegOfCall>;
 
 /// Takes in observations of any accounts, in any order and any number of times. Also holds back others who are about to
-/// change the calls of `known` records, until the transaction ends. Returns the calls of all records concerned, and what
-/// is still to be written.
+/// change the calls of `known` records or to write for the persons `writing`, until the transaction ends. Returns the
+/// calls of all records concerned, and what is still to be written.
 pub(crate) async fn observe(
     tx: &mut PgConnection,
     observations: &[Observation],
     known: &CallOfRecord,
+    writing: &[(OrganizationId, E164)],
 ) -> Result<(CallOfRecord, Effects)> {
-    hold_persons(tx, observations, known).await?;
+    hold_persons(tx, observations, known, writing).await?;
     if observations.is_empty() {
         return Ok((CallOfRecord::new(), Effects::default()));
     }
@@ -86,19 +87,16 @@ async fn hold_persons(
     tx: &mut PgConnection,
     observations: &[Observation],
     known: &CallOfRecord,
+    writing: &[(OrganizationId, E164)],
 ) -> Result<()> {
     let told = observations.iter().filter_map(|o| {
         let number = o.leg.external().and_then(Party::number)?;
-        Some((o.source.integration, number.as_str()))
+        Some((o.organization, number.as_str()))
     });
     let stored = known
-        .iter()
-        .filter(|(_, leg)| !leg.external_party.is_empty())
-        .map(|((integration, _), leg)| (*integration, leg.external_party.as_str()));
-    let persons: BTreeSet<(IntegrationId, &str)> = told.chain(stored).collect();
-    if persons.is_empty() {
-        return Ok(());
-    }
-    let persons: Vec<(IntegrationId, &str)> = persons.into_iter().collect();
-    store::lock_persons(tx, &persons).await
+        .values()
+        .filter(|leg| !leg.external_party.is_empty())
+        .map(|leg| (leg.organization, leg.external_party.as_str()));
+    let writing = writing.iter().map(|(o, number)| (*o, number.as_str()));
+    customers::hold(tx, &told.chain(stored).chain(writing).collect()).await
 }

@@ -109,26 +109,6 @@ fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value> {
     serde_json::to_value(rows).map_err(|e| Error::Internal(format!("rows cannot be written: {e}")))
 }
 
-/// Holds back others from the calls of these persons, in key order, until the transaction ends. There is no row to lock:
-/// what they do not know of each other are legs that have not been written yet.
-pub(crate) async fn lock_persons(
-    tx: &mut PgConnection,
-    persons: &[(IntegrationId, &str)],
-) -> Result<()> {
-    let (integrations, parties): (Vec<Uuid>, Vec<&str>) =
-        persons.iter().map(|(i, p)| (i.uuid(), *p)).unzip();
-    sqlx::query!(
-        "select pg_advisory_xact_lock(k.digest) from (
-             select distinct hashtextextended('person ' || p.integration_id::text || p.party, 0) as digest
-             from unnest($1::uuid[], $2::text[]) as p (integration_id, party) order by 1) k",
-        &integrations,
-        &parties as &[&str],
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(())
-}
-
 /// All legs of every call that one of these records is a leg of, or the parent of one.
 pub(crate) async fn legs_of(
     tx: &mut PgConnection,
@@ -307,6 +287,25 @@ pub(crate) async fn calls(
             (call.id, call)
         })
         .collect())
+}
+
+/// Locks calls in key order, for more than one statement that changes them.
+pub(crate) async fn lock_calls(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, CallId)],
+) -> Result<()> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+    sqlx::query!(
+        "select c.id from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
+         join calls c on c.organization_id = k.organization_id and c.id = k.id
+         order by c.organization_id, c.id for no key update of c",
+        &organizations,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
 }
 
 /// Writes calls, new and known, and who may see them and their parts. Locks in key order.

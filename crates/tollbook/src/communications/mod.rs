@@ -16,4 +16,4 @@ pub(crate) use list::items;
 pub(crate) use places::places;
 pub(crate) use read::{Message, Voicemail, messages_by_id, voicemails_by_id};
 pub(crate) use web::row;
-pub(crate) use write::{Extra, write};
+pub(crate) use write::{Extra, persons, write};

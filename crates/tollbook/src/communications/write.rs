@@ -14,14 +14,14 @@ use tollbook_core::metering::{
     Due, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage,
     voicemail_usage,
 };
-use tollbook_core::phone::Party;
+use tollbook_core::phone::{E164, Party};
 
 use super::sql::{self, MessageRow, RecordingRow, TranscriptRow, VoicemailRow};
 use crate::calls::{CallOfRecord, Effects, LegOfCall, Source};
 use crate::customers::{self, Caller};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
-use crate::jobs::{self, Job, NewJob};
+use crate::jobs::{Job, NewJob};
 use crate::live::LiveKind;
 use crate::metering::{self, Attribution, Known, NewUsage, generation};
 use crate::numbers::{self, LineKey};
@@ -40,6 +40,19 @@ struct Use {
     target: Target,
     call: Option<CallId>,
     message: Option<MessageRow>,
+}
+
+/// Who wrote, or was written to.
+pub(crate) fn persons(extras: &[Extra]) -> Vec<(OrganizationId, E164)> {
+    let persons = extras.iter().filter_map(|extra| {
+        let Fact::Message(fact) = &extra.event.fact else {
+            return None;
+        };
+        let seen = MessageState::seen(fact, extra.event.occurred_at);
+        let number = seen.external().and_then(Party::number)?;
+        Some((extra.organization, number.clone()))
+    });
+    persons.collect()
 }
 
 /// Writes what the facts of a batch say; returns what follows. `calls` tells which call each record belongs to.
@@ -74,7 +87,6 @@ pub(crate) async fn write(
         })
         .collect();
     sql::write_recordings(tx, &recordings).await?;
-    jobs::enqueue(tx, &copies(&recordings)).await?;
     sql::write_transcripts(tx, transcripts).await?;
     let told = voicemails.iter();
     let mut told: Vec<_> = told
@@ -96,7 +108,11 @@ pub(crate) async fn write(
         }));
     }
     let usages = usages(tx, uses).await?;
-    Ok(Effects { usages, told })
+    Ok(Effects {
+        jobs: copies(&recordings),
+        usages,
+        told,
+    })
 }
 
 /// Some webhooks list the recordings of a call without their ids, which are then named after their places. Asked for the

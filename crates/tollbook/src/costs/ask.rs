@@ -29,7 +29,7 @@ pub(crate) async fn ask_due(app: &App) -> Result<()> {
         let pending = sql::claim(&mut tx, now, BATCH_MAX).await?;
         tx.commit().await?;
         let is_last = i64::try_from(pending.len()).unwrap_or(0) < BATCH_MAX;
-        let answers: Vec<(Pending, Result<Option<Parts>>)> = stream::iter(pending)
+        let mut answers: Vec<(Pending, Result<Option<Parts>>)> = stream::iter(pending)
             .map(|one| async move {
                 let answer = ask(app, &one).await;
                 (one, answer)
@@ -37,6 +37,7 @@ pub(crate) async fn ask_due(app: &App) -> Result<()> {
             .buffer_unordered(ASKED_AT_ONCE)
             .collect()
             .await;
+        answers.sort_by_key(|(one, _)| (one.organization, one.id));
         let mut tx = app.db.begin(&Actor::system()).await?;
         for (one, answer) in &answers {
             match answer {

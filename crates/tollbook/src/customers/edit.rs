@@ -6,7 +6,8 @@ use tollbook_core::ids::{CustomerId, OrganizationId};
 use tollbook_core::money::Price;
 use tollbook_core::phone::E164;
 
-use super::reach::give_number;
+use super::reach::give_numbers;
+use super::recognize::hold;
 use super::sql::edit as sql;
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
@@ -96,12 +97,13 @@ pub(crate) async fn create_customer(
 ) -> Result<CustomerId> {
     profile.check()?;
     let (account, customer) = (new_id(), new_id());
+    // Before anything is written.
+    let persons = numbers.iter().map(|it| (organization, it.as_str()));
+    hold(tx, &persons.collect()).await?;
     sql::insert_account(tx, organization, account).await?;
     let inserted = sql::insert(tx, organization, customer, account, profile).await;
     on_external_key(inserted)?;
-    for number in numbers {
-        give_number(tx, organization, customer, number, "", now).await?;
-    }
+    give_numbers(tx, organization, customer, numbers, "", now).await?;
     reindex(tx, organization, customer).await?;
     Ok(customer)
 }
@@ -129,23 +131,34 @@ fn on_external_key(done: sqlx::Result<()>) -> Result<()> {
     })
 }
 
-/// Makes a customer findable by what is known of them now.
+/// Makes a customer findable by what is known of them now. The customer is locked, or new.
 pub(super) async fn reindex(
     tx: &mut PgConnection,
     organization: OrganizationId,
     customer: CustomerId,
 ) -> Result<()> {
-    let known = sql::searchable(tx, organization, customer).await?;
-    let mut terms = search::words(&known.text);
-    for number in &known.numbers {
-        terms.extend(search::number_terms(number));
-    }
-    let thing = Indexed {
-        organization,
-        id: customer.uuid(),
-        terms,
-    };
-    Ok(search::replace(tx, search::Kind::Customer, &[thing]).await?)
+    let own = [(organization, customer.uuid())];
+    let terms = terms(tx, &[(organization, customer)]).await?;
+    Ok(search::replace(tx, search::Kind::Customer, &own, &terms).await?)
+}
+
+/// The words by which customers are found; those who were merged into others are left out.
+pub(crate) async fn terms(
+    tx: &mut PgConnection,
+    keys: &[(OrganizationId, CustomerId)],
+) -> Result<Vec<Indexed>> {
+    let known = sql::searchable(tx, keys).await?.into_iter().map(|known| {
+        let mut terms = search::words(&known.text);
+        for number in &known.numbers {
+            terms.extend(search::number_terms(number));
+        }
+        Indexed {
+            organization: known.organization,
+            id: known.id,
+            terms,
+        }
+    });
+    Ok(known.collect())
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ pub(crate) mod view;
 pub(crate) mod web;
 
 pub(crate) use card::{Card, cards};
-pub(crate) use edit::{Profile, change_customer, create_customer};
+pub(crate) use edit::{Profile, change_customer, create_customer, terms};
 pub(crate) use list::find;
 pub(crate) use reach::{add_contact, add_note, expect, give_number};
-pub(crate) use recognize::{Caller, matches, recognize};
+pub(crate) use recognize::{Caller, hold, matches, recognize};
 pub(crate) use summary::{Contract, Hours, Summary, summaries};

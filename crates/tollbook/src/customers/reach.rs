@@ -7,8 +7,8 @@ use tollbook_core::phone::E164;
 use uuid::Uuid;
 
 use super::edit::{is_email, reindex};
-use super::recognize::Caller;
-use super::sql::{self, reach};
+use super::recognize;
+use super::sql::reach;
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::ids::new_id;
 
@@ -28,33 +28,54 @@ pub(crate) async fn give_number(
     label: &str,
     now: Timestamp,
 ) -> Result<Uuid> {
-    let caller = Caller {
-        organization,
-        number: number.clone(),
-        at: now,
-        is_incoming: true,
-    };
-    // Nobody becomes a prospect by this number meanwhile.
-    sql::recognize::lock(tx, &[caller]).await?;
-    if !reach::lock_customer(tx, organization, customer).await? {
+    let given = std::slice::from_ref(number);
+    let ids = give_numbers(tx, organization, customer, given, label, now).await?;
+    let id = ids.into_iter().next();
+    id.ok_or_else(|| Error::Internal("a number was not given".into()))
+}
+
+/// The same with several; returns what each has become.
+pub(crate) async fn give_numbers(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+    numbers: &[E164],
+    label: &str,
+    now: Timestamp,
+) -> Result<Vec<Uuid>> {
+    // Nobody becomes a prospect by these numbers meanwhile.
+    let persons = numbers.iter().map(|it| (organization, it.as_str()));
+    recognize::hold(tx, &persons.collect()).await?;
+    if !reach::lock_around(tx, organization, customer, numbers).await? {
         return Err(Error::NotFound("customer"));
     }
-    if let Some(id) = reach::live_number(tx, organization, customer, number).await? {
-        return Ok(id);
+    let mut new = Vec::new();
+    for number in numbers {
+        let live = reach::live_number(tx, organization, customer, number).await?;
+        new.extend(live.is_none().then_some(number));
     }
-    for prospect in reach::prospects_with(tx, organization, customer, number).await? {
+    let prospects = reach::prospects_with(tx, organization, customer, &new).await?;
+    if !prospects.is_empty() {
+        reach::lock_communications(tx, organization, &prospects).await?;
+    }
+    for prospect in prospects {
         reach::absorb(tx, organization, prospect, customer, now).await?;
         reindex(tx, organization, prospect).await?;
     }
-    // The prospect may have brought it.
-    if let Some(id) = reach::live_number(tx, organization, customer, number).await? {
-        reindex(tx, organization, customer).await?;
-        return Ok(id);
+    let mut ids = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        // A prospect may have brought it.
+        let live = reach::live_number(tx, organization, customer, number).await?;
+        let id = live.unwrap_or_else(new_id);
+        if live.is_none() {
+            reach::insert_number(tx, organization, id, customer, number, label, now).await?;
+        }
+        ids.push(id);
     }
-    let id = new_id();
-    reach::insert_number(tx, organization, id, customer, number, label, now).await?;
-    reindex(tx, organization, customer).await?;
-    Ok(id)
+    if !new.is_empty() {
+        reindex(tx, organization, customer).await?;
+    }
+    Ok(ids)
 }
 
 /// Fails with 404 unless there is such a customer. Holds them as they are.
@@ -75,6 +96,7 @@ pub(crate) async fn end_number(
     id: Uuid,
     now: Timestamp,
 ) -> Result<()> {
+    expect(tx, organization, customer).await?;
     if !reach::end_number(tx, organization, customer, id, now).await? {
         return Err(Error::NotFound("number"));
     }
@@ -96,12 +118,9 @@ pub(crate) async fn add_contact(
     if email.is_some_and(|it| !is_email(it)) {
         return Err(Error::invalid("email", "is not a mail address"));
     }
+    expect(tx, organization, customer).await?;
     let id = new_id();
-    reach::insert_contact(tx, organization, id, customer, name, email, role)
-        .await
-        .on_constraint("contacts_organization_id_customer_id_fkey", || {
-            Error::NotFound("customer")
-        })?;
+    reach::insert_contact(tx, organization, id, customer, name, email, role).await?;
     reindex(tx, organization, customer).await?;
     Ok(id)
 }

@@ -1,16 +1,17 @@
 //! Who is calling: customers by number, as of a time. Somebody who is not known becomes a prospect, never a lost call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::ids::{CustomerId, OrganizationId};
 use tollbook_core::phone::E164;
 
+use super::edit::terms;
 use super::sql::recognize as sql;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::new_id;
-use crate::search::{self, Indexed};
+use crate::search;
 
 /// The person on the other side of a communication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,19 @@ pub(super) struct Prospect {
     pub(super) customer: CustomerId,
 }
 
+/// Waits until nobody else is about to write what these persons said or who they are, and keeps others from them until
+/// the transaction ends. A transaction holds all of its persons at once: two that held some first and others later would
+/// wait for each other.
+pub(crate) async fn hold(
+    tx: &mut PgConnection,
+    persons: &BTreeSet<(OrganizationId, &str)>,
+) -> Result<()> {
+    if persons.is_empty() {
+        return Ok(());
+    }
+    Ok(sql::hold(tx, persons).await?)
+}
+
 /// All customers who had each caller's number at the time, in the order of the callers.
 pub(crate) async fn matches(tx: &mut PgConnection, callers: &[Caller]) -> Result<Vec<Vec<Match>>> {
     let mut found: Vec<Vec<Match>> = vec![Vec::new(); callers.len()];
@@ -54,7 +68,7 @@ pub(crate) async fn matches(tx: &mut PgConnection, callers: &[Caller]) -> Result
 /// The customer of each caller, in order. `None` for nobody, for somebody unknown who was called by us, and where several
 /// customers share the number: then the operator chooses.
 ///
-/// New callers are locked in key order until the transaction ends, so two nodes that see the same one make one prospect.
+/// The callers are held (see [`hold`]), so two nodes that see the same new one make one prospect.
 pub(crate) async fn recognize(
     tx: &mut PgConnection,
     callers: &[Option<Caller>],
@@ -110,7 +124,12 @@ async fn make_prospects(
         first.at = first.at.min(caller.at);
     }
     let firsts: Vec<Caller> = firsts.into_values().collect();
-    sql::lock(tx, &firsts).await?;
+    if !sql::try_hold(tx, &firsts).await? {
+        // Only where what is stored says of a person what the news do not. Waiting here could be waiting in a circle.
+        return Err(Error::Unavailable(
+            "another transaction has a caller".into(),
+        ));
+    }
     let found = matches(tx, &firsts).await?;
     let mut made = BTreeMap::new();
     let mut prospects = Vec::new();
@@ -136,20 +155,14 @@ async fn make_prospects(
     if !prospects.is_empty() {
         sql::insert_accounts_and_customers(tx, &prospects).await?;
         sql::insert_numbers(tx, &prospects).await?;
-        search::add(tx, search::Kind::Customer, &indexed(&prospects)).await?;
+        let keys: Vec<_> = prospects
+            .iter()
+            .map(|prospect| (prospect.organization, prospect.customer))
+            .collect();
+        let terms = terms(tx, &keys).await?;
+        search::add(tx, search::Kind::Customer, &terms).await?;
     }
     Ok(made)
-}
-
-fn indexed(prospects: &[Prospect]) -> Vec<Indexed> {
-    prospects
-        .iter()
-        .map(|prospect| Indexed {
-            organization: prospect.organization,
-            id: prospect.customer.uuid(),
-            terms: search::number_terms(&prospect.number),
-        })
-        .collect::<Vec<_>>()
 }
 
 #[cfg(test)]

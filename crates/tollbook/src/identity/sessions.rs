@@ -113,13 +113,16 @@ pub(crate) async fn work_in(app: &App, id: SessionId, organization: Organization
 pub(super) async fn end_all(tx: &mut crate::db::Tx, user: UserId, now: Timestamp) -> Result<()> {
     let user = Uuid::from(user);
     sqlx::query!(
-        "delete from sessions where user_id = $1 -- all organizations: a session is of a user",
+        "delete from sessions where id in (
+             select id from sessions where user_id = $1 -- all organizations: a session is of a user
+             order by id for update)",
         user
     )
     .execute(&mut **tx)
     .await?;
     sqlx::query!(
-        "update refresh_families set revoked_at = $2 where user_id = $1 and revoked_at is null",
+        "update refresh_families set revoked_at = $2 where id in (
+             select id from refresh_families where user_id = $1 and revoked_at is null order by id for no key update)",
         user,
         now.to_sqlx() as _,
     )

@@ -68,7 +68,9 @@ pub(crate) async fn fetch_call(app: &App, integration: IntegrationId, sid: &str)
             event,
         })
         .collect();
-    let (mut of_records, mut effects) = calls::observe(&mut tx, &observations, &known).await?;
+    let writing = communications::persons(&extras);
+    let (mut of_records, mut effects) =
+        calls::observe(&mut tx, &observations, &known, &writing).await?;
     add_others(&mut tx, &mut of_records, &extras).await?;
     let priced = priced(&extras);
     effects.join(communications::write(&mut tx, extras, &of_records).await?);

@@ -17,7 +17,7 @@ use crate::calls::{self, CallOfRecord, Observation, Source, Told};
 use crate::communications::{self, Extra};
 use crate::costs::{self, Priced, Subject};
 use crate::error::{Error, Result};
-use crate::jobs::{self, Job, NewJob};
+use crate::jobs::{Job, NewJob};
 
 /// Webhooks of one transaction. Those of one call are written once.
 const BATCH_MAX: i64 = 400;
@@ -162,18 +162,21 @@ async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
         observations,
         extras,
     } = verdicts;
-    let (mut known, mut effects) = calls::observe(tx, &observations, &places.calls).await?;
+    let writing = communications::persons(&extras);
+    let (mut known, mut effects) =
+        calls::observe(tx, &observations, &places.calls, &writing).await?;
     add_others(tx, &mut known, &extras).await?;
     let priced = priced(&extras);
     effects.join(communications::write(tx, extras, &known).await?);
     costs::expect(tx, &observations, &known, &priced).await?;
     let new = known.keys().filter(|key| !places.calls.contains_key(*key));
     let new: Vec<&str> = new.map(|(_, sid)| sid.as_str()).collect();
-    sql::hurry(tx, &new).await?;
     sql::later(tx, &later).await?;
     sql::park(tx, &parked).await?;
-    jobs::enqueue(tx, &jobs).await?;
     sql::done(tx, &done).await?;
+    // Rows of other lanes, after those of our own: their worker may be about to settle them.
+    sql::hurry(tx, &new).await?;
+    effects.jobs.extend(jobs);
     effects.write(tx).await
 }
 

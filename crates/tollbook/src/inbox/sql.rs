@@ -282,10 +282,11 @@ pub(super) async fn park(tx: &mut PgConnection, parked: &[(i64, String)]) -> sql
 /// Parked webhooks of an account get another try, but not their first: that one asks for the account's numbers again.
 pub(super) async fn unpark(tx: &mut PgConnection, integration: IntegrationId) -> sqlx::Result<u64> {
     let result = sqlx::query!(
-        "update inbox_queue q set parked_at = null, attempts = least(attempts, 1), run_at = clock_timestamp()
-         from inbox i
-         where q.parked_at is not null and i.received_at = q.received_at and i.id = q.inbox_id and i.integration_id = $1
-         -- all organizations: one account may serve several",
+        "update inbox_queue set parked_at = null, attempts = least(attempts, 1), run_at = clock_timestamp() where seq in (
+             select q.seq from inbox_queue q join inbox i on i.received_at = q.received_at and i.id = q.inbox_id
+             where q.parked_at is not null and i.integration_id = $1
+             -- all organizations: one account may serve several
+             order by q.seq for no key update of q)",
         integration.uuid(),
     )
     .execute(tx)

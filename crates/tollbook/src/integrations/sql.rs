@@ -139,7 +139,7 @@ pub(super) async fn lock(
     id: IntegrationId,
 ) -> sqlx::Result<Option<Stored>> {
     let row = sqlx::query!(
-        "select id, organization_id, base_url, credentials from integrations where organization_id = $1 and id = $2 for update",
+        "select id, organization_id, base_url, credentials from integrations where organization_id = $1 and id = $2 for no key update",
         organization.uuid(),
         id.uuid(),
     )

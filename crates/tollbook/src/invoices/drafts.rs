@@ -141,7 +141,7 @@ pub(crate) async fn lock_drafts(
         r#"select i.id, i.state, i.finalize_at is null as "is_idle!"
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join invoices i on i.organization_id = k.organization_id and i.id = k.id
-         order by i.organization_id, i.id for share of i"#,
+         order by i.organization_id, i.id for no key update of i"#,
         &organizations,
         &ids,
     )

@@ -15,6 +15,7 @@ use crate::ids::new_id;
 const LOCK_MINUTES: i32 = 5;
 
 /// A job to enqueue.
+#[derive(Debug)]
 pub(crate) struct NewJob {
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) job: Job,

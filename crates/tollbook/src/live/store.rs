@@ -56,6 +56,14 @@ pub(crate) async fn publish(
 pub(crate) async fn prune(app: &App, chunk: i64) -> Result<()> {
     loop {
         let mut tx = app.db.begin(&Actor::system()).await?;
+        // One at a time: events may be deleted and not changed, so they cannot be locked first.
+        let is_alone =
+            sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(8243004) as "is_alone!""#)
+                .fetch_one(&mut *tx)
+                .await?;
+        if !is_alone {
+            return Ok(());
+        }
         // Ten minutes longer than a stream can be resumed: a transaction may be old when it commits.
         let gone = sqlx::query!(
             "delete from live_events where (organization_id, id) in (

@@ -59,6 +59,7 @@ pub(crate) async fn sync(
     lines: &[PhoneLine],
     now: Timestamp,
 ) -> Result<()> {
+    sql::lock_lines(tx, integration, lines).await?;
     sql::upsert_lines(tx, provider, integration, lines, now).await?;
     sql::deactivate_missing(tx, integration, lines).await?;
     if let Some(organization) = organization {

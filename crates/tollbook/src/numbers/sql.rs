@@ -58,6 +58,25 @@ fn number(text: &str) -> sqlx::Result<E164> {
         .map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
+/// Locks the account's numbers and those that its provider lists, in key order.
+pub(super) async fn lock_lines(
+    tx: &mut PgConnection,
+    integration: IntegrationId,
+    lines: &[PhoneLine],
+) -> sqlx::Result<()> {
+    let numbers: Vec<&str> = lines.iter().map(|l| l.number.as_str()).collect();
+    sqlx::query!(
+        "select id from phone_numbers where integration_id = $1 or e164 = any ($2)
+         -- all organizations: platform table
+         order by id for no key update",
+        integration.uuid(),
+        &numbers as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
+}
+
 /// Adds the provider's lines, or brings them up to date. A number known from another account is left alone.
 pub(super) async fn upsert_lines(
     tx: &mut PgConnection,
@@ -172,7 +191,7 @@ pub(super) async fn lock_number(
     id: PhoneNumberId,
 ) -> sqlx::Result<Option<E164>> {
     let row = sqlx::query_scalar!(
-        r#"select e164 as "e164: Text<E164>" from phone_numbers where id = $1 for update -- all organizations: by key"#,
+        r#"select e164 as "e164: Text<E164>" from phone_numbers where id = $1 for no key update -- all organizations: by key"#,
         id.uuid()
     )
     .fetch_optional(tx)
@@ -368,7 +387,7 @@ pub(super) async fn lock_numbers(
 ) -> sqlx::Result<BTreeSet<PhoneNumberId>> {
     let numbers: Vec<Uuid> = numbers.iter().map(|id| id.uuid()).collect();
     let ids = sqlx::query_scalar!(
-        "select id from phone_numbers where organization_id = $1 and id = any ($2) order by id for update",
+        "select id from phone_numbers where organization_id = $1 and id = any ($2) order by id for no key update",
         organization.uuid(),
         &numbers,
     )

@@ -49,7 +49,7 @@ pub(super) async fn lock_by_e164(
         KnownNumber,
         r#"select id, provider = 'twilio' as "is_twilio!", provider_number_sid as sid,
              integration_id is not null and active as "is_connected!"
-         from phone_numbers where e164 = $1 for update -- all organizations: platform table"#,
+         from phone_numbers where e164 = $1 for no key update -- all organizations: platform table"#,
         number.as_str(),
     )
     .fetch_optional(tx)

@@ -125,23 +125,25 @@ pub(crate) async fn change(
     change: &MemberChange,
 ) -> Result<MemberView> {
     let mut tx = app.db.begin(actor).await?;
-    // All admins are locked in the same order, so that two of them cannot step down at once.
-    let admins = sqlx::query_scalar!(
-        "select user_id from memberships where organization_id = $1 and role = 'org_admin' order by user_id for update",
-        organization.uuid(),
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let before = sqlx::query_as!(
-        Rights,
-        "select role, may_buy_numbers from memberships where organization_id = $1 and user_id = $2 for update",
+    // All admins are locked, so that two of them cannot step down at once.
+    let held = sqlx::query!(
+        "select user_id, role, may_buy_numbers from memberships where organization_id = $1 and (role = 'org_admin' or user_id = $2)
+         order by user_id for no key update",
         organization.uuid(),
         user.uuid(),
     )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(Error::NotFound("member"))?;
-    let is_last_admin = admins == [user.uuid()];
+    .fetch_all(&mut *tx)
+    .await?;
+    let is_last_admin = held
+        .iter()
+        .all(|it| it.user_id == user.uuid() || it.role != MemberRole::OrgAdmin.as_str());
+    let before = held.into_iter().find(|it| it.user_id == user.uuid());
+    let before = before.map(|it| Rights {
+        role: it.role,
+        may_buy_numbers: it.may_buy_numbers,
+    });
+    let before = before.ok_or(Error::NotFound("member"))?;
+    let is_last_admin = is_last_admin && before.role == MemberRole::OrgAdmin.as_str();
     if is_last_admin && change.role == Some(MemberRole::OrgMember) {
         return Err(Error::conflict(
             "last_admin",

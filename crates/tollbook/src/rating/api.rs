@@ -14,7 +14,7 @@ use tollbook_core::money::{Price, Quantity};
 use tollbook_core::payer::PayerKind;
 use uuid::Uuid;
 
-use super::{ByHand, charge_by_hand};
+use super::{ByHand, charge_by_hand, hold_account};
 use crate::app::App;
 use crate::audit::{self, Deed};
 use crate::error::{Error, OnConstraint as _, Result};
@@ -223,6 +223,13 @@ pub(crate) async fn create(
     let usage = usage(&sale, &input, now)?;
     let mut tx = app.db.begin(&sale.actor).await?;
     let business = organizations::business(&mut tx, sale.organization).await?;
+    let priced = match input.unit_price {
+        Some(price) => Some((
+            price,
+            hold_account(&mut tx, sale.organization, sale.payer).await?,
+        )),
+        None => None,
+    };
     let id = metering::record_one(&mut tx, &usage)
         .await
         .on_constraint("usage_events_meter_fkey", || {
@@ -234,7 +241,7 @@ pub(crate) async fn create(
         .on_constraint("usage_events_user_id_fkey", || {
             Error::invalid("userId", "is not a member of the organization")
         })?;
-    if let Some(price) = input.unit_price {
+    if let Some((price, account)) = priced {
         let one = resolve(&input.usage_type, Quantity::from_units(1));
         let by_hand = ByHand {
             organization: sale.organization,
@@ -250,7 +257,7 @@ pub(crate) async fn create(
                 .1,
             currency: business.currency,
         };
-        charge_by_hand(&mut tx, &by_hand, now).await?;
+        charge_by_hand(&mut tx, &by_hand, account, now).await?;
     }
     let charged = read(&mut tx, &sale, id, &usage).await?;
     let deed = Deed::new(sale.organization, "usage.charged", "usage_event", id);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
-use tollbook_core::ids::{OrganizationId, UsageEventId};
+use tollbook_core::ids::{AccountId, OrganizationId, UsageEventId};
 use tollbook_core::money::{Currency, Price, Quantity};
 use tollbook_core::payer::Payer;
 use tollbook_core::time::Zone;
@@ -31,15 +31,25 @@ pub(crate) struct ByHand {
     pub(crate) currency: Currency,
 }
 
-/// Charges a usage at its own price, on the draft of its time.
+/// Locks the account of a payer: first, before the usage is recorded.
+pub(crate) async fn hold_account(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    payer: Payer,
+) -> Result<AccountId> {
+    let account = subscriptions::account(tx, organization, payer).await?;
+    lock_accounts(tx, &[(organization, account)]).await?;
+    Ok(account)
+}
+
+/// Charges a usage at its own price to an account that is locked, on the draft of its time.
 pub(crate) async fn charge_by_hand(
     tx: &mut PgConnection,
     by_hand: &ByHand,
+    account: AccountId,
     now: Timestamp,
 ) -> Result<()> {
     let (organization, payer) = (by_hand.organization, by_hand.payer);
-    let account = subscriptions::account(tx, organization, payer).await?;
-    lock_accounts(tx, &[(organization, account)]).await?;
     let key = UsageKey {
         organization,
         account,

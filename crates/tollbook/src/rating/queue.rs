@@ -219,6 +219,18 @@ pub(crate) async fn queue_customers_since(
     since: jiff::Timestamp,
 ) -> Result<()> {
     let since: jiff_sqlx::Timestamp = jiff_sqlx::ToSqlx::to_sqlx(since);
+    // Rows of the queue are changed by whoever has their account.
+    sqlx::query!(
+        "select a.id from accounts a where a.organization_id = $1 and a.id in (
+             select c.account_id from customers c
+             join usage_events u on u.organization_id = c.organization_id and u.customer_id = c.id
+             where c.organization_id = $1 and u.occurred_at >= $2 and u.corrects_id is null)
+         order by a.id for no key update",
+        organization.uuid(),
+        since,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     sqlx::query!(
         "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
          select (hashtextextended(c.account_id::text, 0) & 63)::smallint, u.organization_id, c.account_id, u.id
@@ -257,7 +269,7 @@ pub(crate) async fn lock_accounts(
         "select a.id from accounts a
          join (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
              on a.organization_id = k.organization_id and a.id = k.id
-         order by a.organization_id, a.id for update of a",
+         order by a.organization_id, a.id for no key update of a",
         &organizations,
         &ids,
     )

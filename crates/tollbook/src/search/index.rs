@@ -54,15 +54,16 @@ pub(crate) async fn add(tx: &mut PgConnection, kind: Kind, things: &[Indexed]) -
     Ok(())
 }
 
-/// Makes things findable under these words and no others.
+/// Makes `own` things findable under the words of `things` and no others; those that are left out there under none.
 pub(crate) async fn replace(
     tx: &mut PgConnection,
     kind: Kind,
+    own: &[(OrganizationId, Uuid)],
     things: &[Indexed],
 ) -> sqlx::Result<()> {
     let (organizations, ids, terms) = columns(things);
-    let own_organizations: Vec<Uuid> = things.iter().map(|t| t.organization.uuid()).collect();
-    let own_ids: Vec<Uuid> = things.iter().map(|t| t.id).collect();
+    let (own_organizations, own_ids): (Vec<Uuid>, Vec<Uuid>) =
+        own.iter().map(|(o, id)| (o.uuid(), *id)).unzip();
     sqlx::query!(
         "delete from search_terms s
          using unnest($2::uuid[], $3::uuid[]) as t(organization_id, id)

@@ -81,7 +81,7 @@ async fn extend_all(app: &App, keys: &[Key], now: Timestamp) -> Result<()> {
         "select s.organization_id, s.id, s.account_id
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join subscriptions s on s.organization_id = k.organization_id and s.id = k.id
-         order by s.organization_id, s.id for update of s skip locked",
+         order by s.organization_id, s.id for no key update of s skip locked",
         &organizations,
         &ids,
     )
@@ -107,7 +107,7 @@ async fn end_due(app: &App) -> Result<()> {
         "update subscriptions set state = 'ended' where (organization_id, id) in (
              select s.organization_id, s.id from subscriptions s where s.state <> 'ended' and s.ends_at <= $1
              -- all organizations: the schedule is the platform's
-             order by s.organization_id, s.id for update skip locked)",
+             order by s.organization_id, s.id for no key update skip locked)",
         app.clock.now().to_sqlx(),
     )
     .execute(&mut *tx)

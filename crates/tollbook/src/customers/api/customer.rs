@@ -370,9 +370,8 @@ pub(crate) async fn patch_customer(
     let before = list::customer(&mut tx, organization, id).await?;
     let country = country(&mut tx, organization).await?;
     let now = app.clock.now();
-    for number in input.numbers(&country)? {
-        reach::give_number(&mut tx, organization, id, &number, "", now).await?;
-    }
+    let numbers = input.numbers(&country)?;
+    reach::give_numbers(&mut tx, organization, id, &numbers, "", now).await?;
     change_customer(&mut tx, organization, id, |profile| input.apply(profile)).await?;
     let after = list::customer(&mut tx, organization, id).await?;
     let deed = Deed::new(organization, "customer.changed", "customer", id);

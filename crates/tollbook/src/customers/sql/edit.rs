@@ -5,11 +5,14 @@ use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId};
 use tollbook_core::money::Price;
 use tollbook_core::phone::E164;
+use uuid::Uuid;
 
 use super::super::edit::Profile;
 
 /// What a customer is found by.
 pub(in super::super) struct Searchable {
+    pub(in super::super) organization: OrganizationId,
+    pub(in super::super) id: Uuid,
     pub(in super::super) text: String,
     pub(in super::super) numbers: Vec<E164>,
 }
@@ -64,7 +67,7 @@ pub(in super::super) async fn lock_profile(
 ) -> sqlx::Result<Option<Profile>> {
     let row = sqlx::query!(
         "select name, email, zone, country, external_key, tax_exempt, tax_percent, tax_inclusive from customers
-         where organization_id = $1 and id = $2 and merged_into_id is null for update",
+         where organization_id = $1 and id = $2 and merged_into_id is null for no key update",
         organization.uuid(),
         customer.uuid(),
     )
@@ -115,26 +118,36 @@ pub(in super::super) async fn update(
     Ok(())
 }
 
-/// Everything that a customer is found by; nothing if they were merged into another.
+/// Everything that customers are found by; nothing if they were merged into others.
 pub(in super::super) async fn searchable(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    customer: CustomerId,
-) -> sqlx::Result<Searchable> {
-    let row = sqlx::query!(
-        r#"select concat_ws(' ', c.name, c.email, (select string_agg(concat_ws(' ', t.name, t.email), ' ') from contacts t
-                 where t.organization_id = $1 and t.customer_id = c.id)) as "text!",
+    keys: &[(OrganizationId, CustomerId)],
+) -> sqlx::Result<Vec<Searchable>> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.iter().map(|(o, id)| (o.uuid(), id.uuid())).unzip();
+    let rows = sqlx::query!(
+        r#"select c.organization_id, c.id,
+             concat_ws(' ', c.name, c.email, (select string_agg(concat_ws(' ', t.name, t.email), ' ' order by t.id) from contacts t
+                 where t.organization_id = c.organization_id and t.customer_id = c.id)) as "text!",
              array(select n.e164 from customer_numbers n
-                 where n.organization_id = $1 and n.customer_id = c.id and n.ends_at is null order by n.e164) as "numbers!"
-         from customers c where c.organization_id = $1 and c.id = $2 and c.merged_into_id is null"#,
-        organization.uuid(),
-        customer.uuid(),
+                 where n.organization_id = c.organization_id and n.customer_id = c.id and n.ends_at is null order by n.e164) as "numbers!"
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
+         join customers c on c.organization_id = k.organization_id and c.id = k.id
+         where c.merged_into_id is null"#,
+        &organizations,
+        &ids,
     )
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?;
-    let (text, numbers) = row.map(|row| (row.text, row.numbers)).unwrap_or_default();
-    Ok(Searchable {
-        text,
-        numbers: numbers.iter().filter_map(|it| it.parse().ok()).collect(),
-    })
+    let found = rows.into_iter().map(|row| Searchable {
+        organization: row.organization_id.into(),
+        id: row.id,
+        text: row.text,
+        numbers: row
+            .numbers
+            .iter()
+            .filter_map(|it| it.parse().ok())
+            .collect(),
+    });
+    Ok(found.collect())
 }

@@ -40,28 +40,76 @@ pub(in super::super) async fn live_number(
     .await
 }
 
-/// Prospects, other than `customer`, who have a number now; locked in key order.
+/// Locks a customer and the prospects who have one of these numbers now, in key order; whether there is the customer.
+pub(in super::super) async fn lock_around(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+    numbers: &[E164],
+) -> sqlx::Result<bool> {
+    let numbers: Vec<&str> = numbers.iter().map(E164::as_str).collect();
+    let ids = sqlx::query_scalar!(
+        "select c.id from customers c
+         where c.organization_id = $1 and c.merged_into_id is null and (c.id = $2 or c.kind = 'prospect') and c.id in (
+             select $2 union all select n.customer_id from customer_numbers n where n.organization_id = $1 and n.e164 = any ($3) and n.ends_at is null)
+         order by c.id for no key update",
+        organization.uuid(),
+        customer.uuid(),
+        &numbers as &[&str],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(ids.contains(&customer.uuid()))
+}
+
+/// Prospects, other than `customer`, who have one of these numbers now.
 pub(in super::super) async fn prospects_with(
     tx: &mut PgConnection,
     organization: OrganizationId,
     customer: CustomerId,
-    number: &E164,
+    numbers: &[&E164],
 ) -> sqlx::Result<Vec<CustomerId>> {
+    let numbers: Vec<&str> = numbers.iter().map(|number| number.as_str()).collect();
     let ids = sqlx::query_scalar!(
         "select c.id from customers c
-         where c.organization_id = $1 and c.kind = 'prospect' and c.merged_into_id is null and c.id <> $2
-             and c.id in (select n.customer_id from customer_numbers n where n.organization_id = $1 and n.e164 = $3 and n.ends_at is null)
-         order by c.id for update",
+         where c.organization_id = $1 and c.kind = 'prospect' and c.merged_into_id is null and c.id <> $2 and c.id in (
+             select n.customer_id from customer_numbers n where n.organization_id = $1 and n.e164 = any ($3) and n.ends_at is null)
+         order by c.id",
         organization.uuid(),
         customer.uuid(),
-        number.as_str(),
+        &numbers as &[&str],
     )
     .fetch_all(tx)
     .await?;
     Ok(ids.into_iter().map(CustomerId::from).collect())
 }
 
-/// Makes a prospect a part of a customer: numbers, calls and messages go over. What was charged stays where it is.
+/// Locks the calls of customers, then their messages, each in key order.
+pub(in super::super) async fn lock_communications(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customers: &[CustomerId],
+) -> sqlx::Result<()> {
+    let customers: Vec<Uuid> = customers.iter().map(|id| id.uuid()).collect();
+    sqlx::query!(
+        "select id from calls where organization_id = $1 and customer_id = any ($2) order by id for no key update",
+        organization.uuid(),
+        &customers,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "select id from messages where organization_id = $1 and customer_id = any ($2) order by integration_id, sid for no key update",
+        organization.uuid(),
+        &customers,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
+}
+
+/// Makes a prospect a part of a customer: numbers, calls and messages go over. What was charged stays where it is. All of
+/// them are locked.
 pub(in super::super) async fn absorb(
     tx: &mut PgConnection,
     organization: OrganizationId,

@@ -1,7 +1,10 @@
 //! Statements on callers.
 
+use std::collections::BTreeSet;
+
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
+use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
 use super::super::recognize::{Caller, Match, Prospect};
@@ -48,10 +51,16 @@ fn keys(callers: &[Caller]) -> (Vec<Uuid>, Vec<&str>) {
         .unzip()
 }
 
-/// Holds back every other transaction that is about to make the same prospects, in key order. There is no row to lock
+/// Waits for persons, in key order, and keeps others from them until the transaction ends. There may be no row to lock
 /// yet, so the locks are on digests of the keys.
-pub(in super::super) async fn lock(tx: &mut PgConnection, callers: &[Caller]) -> sqlx::Result<()> {
-    let (organizations, numbers) = keys(callers);
+pub(in super::super) async fn hold(
+    tx: &mut PgConnection,
+    persons: &BTreeSet<(OrganizationId, &str)>,
+) -> sqlx::Result<()> {
+    let (organizations, numbers): (Vec<Uuid>, Vec<&str>) = persons
+        .iter()
+        .map(|(o, number)| (o.uuid(), *number))
+        .unzip();
     sqlx::query!(
         "select pg_advisory_xact_lock(k.digest) from (
              select distinct hashtextextended(u.organization_id::text || u.e164, 0) as digest
@@ -62,6 +71,23 @@ pub(in super::super) async fn lock(tx: &mut PgConnection, callers: &[Caller]) ->
     .fetch_all(tx)
     .await?;
     Ok(())
+}
+
+/// The same without waiting: whether nobody else holds any of them.
+pub(in super::super) async fn try_hold(
+    tx: &mut PgConnection,
+    callers: &[Caller],
+) -> sqlx::Result<bool> {
+    let (organizations, numbers) = keys(callers);
+    sqlx::query_scalar!(
+        r#"select coalesce(bool_and(pg_try_advisory_xact_lock(k.digest)), true) as "is_held!" from (
+             select distinct hashtextextended(u.organization_id::text || u.e164, 0) as digest
+             from unnest($1::uuid[], $2::text[]) as u(organization_id, e164)) k"#,
+        &organizations,
+        &numbers as &[&str],
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// One account and one nameless customer each.
