@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod attribute;
 mod board;
+mod by_legs;
 mod changes;
 mod check;
 mod client;
@@ -23,6 +24,7 @@ pub(crate) mod view;
 pub(crate) mod web;
 
 pub(crate) use board::{agent, costs, day, day_start, open_calls, team, tiles};
+pub(crate) use by_legs::{ByLegs, by_legs};
 pub(crate) use check::check_due;
 pub(crate) use client::client_name;
 pub(crate) use document::CallDocument;

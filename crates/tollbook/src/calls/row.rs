@@ -115,7 +115,7 @@ pub(super) fn row(found: &Found<'_>) -> CallRow {
 }
 
 /// A call that was given up has no end of its own: it ends where it was last heard of.
-fn ended_at(call: &Call) -> Option<Timestamp> {
+pub(super) fn ended_at(call: &Call) -> Option<Timestamp> {
     let state = call.state();
     (state.phase == Phase::Ended).then(|| {
         let end = state

@@ -11,6 +11,12 @@ pub(super) enum OfOrganization {
     Traces,
     /// Lines, taxes and totals of documents against charges.
     Documents,
+    /// Billing periods against the schedules of subscriptions.
+    Periods,
+    /// Calls against their legs.
+    Legs,
+    /// Words that find customers.
+    Search,
     /// One statement on the rows of a table.
     Rows(Rows),
 }
@@ -27,7 +33,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -36,12 +42,18 @@ impl OfOrganization {
         Self::Traces,
         Self::Rows(Rows::Invoices),
         Self::Documents,
+        Self::Rows(Rows::Revenue),
+        Self::Rows(Rows::CreditNotes),
+        Self::Rows(Rows::Payments),
         Self::Rows(Rows::LedgerEntries),
         Self::Rows(Rows::LedgerAccounts),
         Self::Rows(Rows::Subscriptions),
+        Self::Periods,
         Self::Rows(Rows::BillingPeriods),
         Self::Rows(Rows::Wallets),
+        Self::Search,
         Self::Rows(Rows::Calls),
+        Self::Legs,
         Self::Rows(Rows::Messages),
         Self::Rows(Rows::Voicemails),
         Self::Rows(Rows::Recordings),
@@ -53,6 +65,9 @@ impl OfOrganization {
             Self::Counters => "counters",
             Self::Traces => "traces, grants and tier totals",
             Self::Documents => "lines, taxes and totals",
+            Self::Periods => "schedules of periods",
+            Self::Legs => "legs of calls",
+            Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),
         }
     }

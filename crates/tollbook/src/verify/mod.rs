@@ -7,13 +7,17 @@
 
 mod charges;
 mod check;
+mod chunks;
 mod counters;
 mod documents;
 mod gathered;
 mod inbox;
+mod legs;
 mod numbers;
 mod ops;
+mod periods;
 mod rows;
+mod search;
 mod snapshot;
 
 pub use ops::{Difference, Progress, Report};

@@ -9,7 +9,7 @@ use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
 use super::check::{OfOrganization, OfPlatform};
-use super::{charges, counters, documents, inbox, numbers, rows};
+use super::{charges, counters, documents, inbox, legs, numbers, periods, rows, search};
 use crate::app::App;
 use crate::error::Result;
 
@@ -175,6 +175,9 @@ async fn of_organization(
             Ok(Difference::in_both(found, &again))
         }
         OfOrganization::Documents => documents::run(app, organization, tell).await,
+        OfOrganization::Periods => periods::run(app, organization, tell).await,
+        OfOrganization::Legs => legs::run(app, organization, tell).await,
+        OfOrganization::Search => search::run(app, organization, tell).await,
         OfOrganization::Rows(rows) => rows::run(app, rows, Some(organization), tell).await,
     }
 }

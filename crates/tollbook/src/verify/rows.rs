@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
-use super::ops::{Difference, FOUND_MAX};
+use super::chunks::{self, Chunk};
+use super::ops::Difference;
 use super::snapshot::snapshot;
 use crate::app::App;
 use crate::error::Result;
@@ -25,6 +26,12 @@ pub(super) enum Rows {
     Charges,
     /// Invoices against payments, credit notes and the ledger.
     Invoices,
+    /// Revenue of invoices by meter against their lines.
+    Revenue,
+    /// Credit notes against invoices and the ledger.
+    CreditNotes,
+    /// Payments against invoices and the ledger.
+    Payments,
     /// Entries against documents.
     LedgerEntries,
     /// Balances against documents.
@@ -61,6 +68,9 @@ impl Rows {
             Self::RatingQueue => "the rating queue",
             Self::Charges => "charges",
             Self::Invoices => "invoices",
+            Self::Revenue => "revenue by meter",
+            Self::CreditNotes => "credit notes",
+            Self::Payments => "payments",
             Self::LedgerEntries => "ledger entries",
             Self::LedgerAccounts => "balances",
             Self::Subscriptions => "periods and terms",
@@ -95,21 +105,8 @@ pub(super) async fn run(
     organization: Option<OrganizationId>,
     tell: &mut impl FnMut(u64),
 ) -> Result<Vec<Difference>> {
-    let mut differences = Vec::new();
-    let mut after = Uuid::nil();
-    loop {
-        let (next, found) = chunk(app, rows, organization, after).await?;
-        if !found.is_empty() {
-            // Once more, in another snapshot: only what is wrong in both is wrong.
-            let (_, again) = chunk(app, rows, organization, after).await?;
-            differences.extend(Difference::in_both(found, &again));
-        }
-        tell(CHUNK.unsigned_abs());
-        match next {
-            Some(next) if differences.len() < FOUND_MAX => after = next,
-            _ => return Ok(differences),
-        }
-    }
+    let read = async |after| chunk(app, rows, organization, after).await;
+    chunks::run(CHUNK, tell, read).await
 }
 
 async fn chunk(
@@ -117,7 +114,7 @@ async fn chunk(
     rows: Rows,
     organization: Option<OrganizationId>,
     after: Uuid,
-) -> Result<(Option<Uuid>, Vec<Difference>)> {
+) -> Result<Chunk> {
     let mut tx = snapshot(app).await?;
     let owner = organization.map(Uuid::from).unwrap_or_default();
     let rows = compare(&mut tx, rows, owner, after).await?;
@@ -157,6 +154,9 @@ async fn compare(
         Rows::RatingQueue => rows!(tx, "src/verify/rows/rating_queue.sql", owner, after, CHUNK),
         Rows::Charges => rows!(tx, "src/verify/rows/charges.sql", owner, after, CHUNK),
         Rows::Invoices => rows!(tx, "src/verify/rows/invoices.sql", owner, after, CHUNK),
+        Rows::Revenue => rows!(tx, "src/verify/rows/revenue.sql", owner, after, CHUNK),
+        Rows::CreditNotes => rows!(tx, "src/verify/rows/credit_notes.sql", owner, after, CHUNK),
+        Rows::Payments => rows!(tx, "src/verify/rows/payments.sql", owner, after, CHUNK),
         Rows::LedgerEntries => rows!(
             tx,
             "src/verify/rows/ledger_entries.sql",

@@ -48,6 +48,9 @@ const WORLD: &str = r#"
     insert into customers (organization_id, id, account_id, name) select o.id, c.id::uuid, c.account::uuid, c.name from organizations o cross join (values
         ('00000000-0000-7000-8000-000000000021', '00000000-0000-7000-8000-000000000011', 'Ann'), ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000012', 'Bob')) as c (id, account, name);
     insert into customer_numbers (organization_id, id, customer_id, e164) select organization_id, id, id, case name when 'Ann' then '+12025550101' else '+12025550102' end from customers;
+    insert into search_terms (organization_id, term, kind, id) select c.organization_id, t.term, 'customer', c.id
+        from customers c join customer_numbers n on n.organization_id = c.organization_id and n.customer_id = c.id
+        cross join lateral unnest(array[lower(c.name), substr(n.e164, 2), substr(n.e164, 3), right(n.e164, 4)]) as t (term);
     insert into plans (seller_id, id, code, name, kind) select s.id, p.id::uuid, p.code, p.code, p.kind from sellers s join (values
         ('00000000-0000-7000-8000-000000000031', 'care', 'subscription', false), ('00000000-0000-7000-8000-000000000032', 'calls', 'pay_per_call', false),
         ('00000000-0000-7000-8000-000000000033', 'platform', 'subscription', true)) as p (id, code, kind, is_platform) on (s.organization_id is null) = p.is_platform;

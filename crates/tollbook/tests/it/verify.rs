@@ -262,13 +262,40 @@ impl Filling {
     }
 }
 
-/// What no operation makes yet, as it would be made: a wallet with two movements, a payment of a part of an invoice.
+/// What no operation makes yet, as it would be made: a wallet with two movements, a credit note over a part of an invoice,
+/// and a payment of another part of it, some of which is left as credit.
 async fn beside(app: &TestApp, acme: &Organization) {
     let mut tx = app.platform().await;
     for statement in [
         "insert into wallets (organization_id, id, account_id, currency, balance) select $1, gen_random_uuid(), account_id, 'USD', 15 from customers where organization_id = $1 and name = 'Ann'",
         "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'top_up', 20, now() from wallets where organization_id = $1",
         "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'draw', -5, now() from wallets where organization_id = $1",
+        "insert into credit_notes (organization_id, id, invoice_id, payer, customer_id, number, reason, currency, subtotal_minor, tax_minor, total_minor)
+             select organization_id, gen_random_uuid(), id, payer, customer_id, 'CN-1', 'goodwill', currency, 100, 0, 100
+             from invoices where organization_id = $1 and payer = 'customer' and state = 'finalized' and total_minor > 1000 order by id limit 1",
+        "insert into payments (organization_id, id, payer, customer_id, channel, state, currency, amount_minor, received_at)
+             select organization_id, gen_random_uuid(), payer, customer_id, 'transfer', 'succeeded', currency, 250, now() from credit_notes where organization_id = $1",
+        "insert into payment_allocations (organization_id, id, payment_id, invoice_id, amount_minor)
+             select p.organization_id, gen_random_uuid(), p.id, n.invoice_id, 200 from payments p join credit_notes n on n.organization_id = p.organization_id where p.organization_id = $1",
+        "update invoices i set paid_minor = 200 from payment_allocations a where a.organization_id = $1 and i.organization_id = $1 and i.id = a.invoice_id",
+        "insert into ledger_accounts (organization_id, id, payer, kind, customer_id, currency)
+             select organization_id, gen_random_uuid(), payer, k.kind, case k.kind when 'customer_credit' then customer_id end, currency
+             from payments cross join (values ('clearing'), ('customer_credit')) as k (kind) where organization_id = $1",
+        "insert into ledger_entries (organization_id, id, payer, document, document_id, occurred_at)
+             select organization_id, gen_random_uuid(), payer, 'credit_note', id, now() from credit_notes where organization_id = $1
+             union all select organization_id, gen_random_uuid(), payer, 'payment', id, now() from payments where organization_id = $1",
+        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)
+             select $1, gen_random_uuid(), e.id, d.id, c.id, n.total_minor, n.currency
+             from ledger_entries e join credit_notes n on n.organization_id = $1 and n.id = e.document_id
+             join ledger_accounts d on d.organization_id = $1 and d.payer = e.payer and d.kind = 'revenue' and d.meter = 'fee'
+             join ledger_accounts c on c.organization_id = $1 and c.customer_id = n.customer_id and c.kind = 'receivable'
+             where e.organization_id = $1",
+        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)
+             select $1, gen_random_uuid(), e.id, d.id, c.id, case c.kind when 'receivable' then 200 else 50 end, p.currency
+             from ledger_entries e join payments p on p.organization_id = $1 and p.id = e.document_id
+             join ledger_accounts d on d.organization_id = $1 and d.payer = e.payer and d.kind = 'clearing'
+             join ledger_accounts c on c.organization_id = $1 and c.customer_id = p.customer_id and c.kind in ('receivable', 'customer_credit')
+             where e.organization_id = $1",
     ] {
         sqlx::query(statement)
             .bind(acme.id.uuid())
@@ -635,7 +662,73 @@ const FAULTS: &[Fault] = &[
         "balance of customer",
         "delete from transfers where entry_id = (select e.id from ledger_entries e where e.payer = 'customer' order by e.id limit 1) returning debit_account_id::text",
     ),
+    fault(
+        "ledger_entries",
+        "revenue of",
+        "update transfers t set credit_account_id = o.id from ledger_accounts a join ledger_accounts o on o.payer = a.payer and o.kind = 'revenue' and o.id <> a.id where a.id = t.credit_account_id and a.kind = 'revenue' and a.payer = 'customer' and t.ctid = (select min(x.ctid) from transfers x join ledger_accounts y on y.id = x.credit_account_id and y.kind = 'revenue' and y.payer = 'customer') returning (select e.document_id::text from ledger_entries e where e.id = t.entry_id)",
+    ),
+    // Credit notes and payments.
+    fault(
+        "credit_notes",
+        "invoice_id",
+        "update credit_notes set invoice_id = gen_random_uuid() returning id::text",
+    ),
+    fault(
+        "credit_notes",
+        "total_minor",
+        "update credit_notes set total_minor = total_minor + 1 returning id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "entry",
+        "delete from ledger_entries where document = 'credit_note' returning document_id::text",
+    ),
+    fault(
+        "transfers",
+        "sum of the entry's transfers",
+        "update transfers set amount_minor = amount_minor + 1 where entry_id = (select id from ledger_entries where document = 'credit_note') returning entry_id::text",
+    ),
+    fault(
+        "transfers",
+        "accounts of the entry's transfers",
+        "update transfers set currency = 'EUR' where entry_id = (select id from ledger_entries where document = 'credit_note') returning entry_id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "entry",
+        "update payments set state = 'failed' returning id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "entry",
+        "delete from ledger_entries where document = 'payment' returning document_id::text",
+    ),
+    fault(
+        "transfers",
+        "sum of the entry's transfers",
+        "update payments set amount_minor = amount_minor + 1 returning (select e.id::text from ledger_entries e where e.document_id = payments.id)",
+    ),
+    fault(
+        "transfers",
+        "accounts of the entry's transfers",
+        "update transfers set currency = 'EUR' where ctid = (select min(t.ctid) from transfers t join ledger_entries e on e.id = t.entry_id and e.document = 'payment') returning entry_id::text",
+    ),
+    fault(
+        "payments",
+        "allocations",
+        "update payment_allocations set amount_minor = amount_minor + 1000 returning payment_id::text",
+    ),
+    fault(
+        "payment_allocations",
+        "invoice_id",
+        "update payment_allocations set invoice_id = (select id from invoices where state = 'draft' order by id limit 1) returning id::text",
+    ),
     // Periods and terms.
+    fault(
+        "billing_periods",
+        "days of the schedule",
+        "update subscriptions set anchor_on = anchor_on + 1 where ctid = (select min(ctid) from subscriptions) returning (select p.id::text from billing_periods p where p.subscription_id = subscriptions.id order by p.starts_at limit 1)",
+    ),
     fault(
         "billing_periods",
         "prev_end",
@@ -701,6 +794,41 @@ const FAULTS: &[Fault] = &[
         "calls",
         "leg_count",
         "update calls set leg_count = leg_count + 1 where ctid = (select min(ctid) from calls) returning id::text",
+    ),
+    fault(
+        "calls",
+        "state",
+        "update calls set state = 'in_progress' where ctid = (select min(ctid) from calls where state = 'ended') returning id::text",
+    ),
+    fault(
+        "calls",
+        "outcome",
+        "update calls set outcome = 'missed' where ctid = (select min(ctid) from calls where outcome = 'answered') returning id::text",
+    ),
+    fault(
+        "calls",
+        "started_at",
+        "update calls set started_at = started_at - interval '1 second' where ctid = (select min(ctid) from calls) returning id::text",
+    ),
+    fault(
+        "calls",
+        "answered_at",
+        "update calls set answered_at = null where ctid = (select min(ctid) from calls where answered_at is not null) returning id::text",
+    ),
+    fault(
+        "calls",
+        "ended_at",
+        "update calls set ended_at = ended_at + interval '1 second' where ctid = (select min(ctid) from calls where state = 'ended') returning id::text",
+    ),
+    fault(
+        "search_terms",
+        "terms",
+        "delete from search_terms where ctid = (select min(ctid) from search_terms) returning id::text",
+    ),
+    fault(
+        "search_terms",
+        "terms",
+        "insert into search_terms (organization_id, term, kind, id) select organization_id, 'nobody', 'customer', gen_random_uuid() from customers order by id limit 1 returning id::text",
     ),
     fault(
         "call_viewers",

@@ -157,6 +157,16 @@ impl TestApp {
         .execute(&mut *tx)
         .await
         .unwrap();
+        sqlx::query(
+            "insert into search_terms (organization_id, term, kind, id)
+             select distinct $1, word, 'customer', $2 from regexp_split_to_table(lower($3), '[^[:alnum:]]+') as word where word <> ''",
+        )
+        .bind(organization.id.uuid())
+        .bind(id.uuid())
+        .bind(name)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         id
     }

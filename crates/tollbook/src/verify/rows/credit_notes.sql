@@ -1,0 +1,48 @@
+-- Credit notes after $2: each is of an invoice of the same payer, adds up, and is in the ledger with its own amounts: the
+-- payer owes less, or has that much credit.
+with chunk as materialized (
+    select * from credit_notes where organization_id = $1 and id > $2 order by id limit $3
+), posted as (
+    select n.id, e.id as entry_id, coalesce(t.owed, 0) as owed, coalesce(t.tax, 0) as tax, coalesce(t.revenue, 0) as revenue,
+        coalesce(t.strange, 0) as strange
+    from chunk n
+    left join ledger_entries e on e.organization_id = $1 and e.document = 'credit_note' and e.document_id = n.id
+    left join lateral (
+        select sum(case when c.kind in ('receivable', 'customer_credit') then t.amount_minor else 0 end
+                - case when d.kind in ('receivable', 'customer_credit') then t.amount_minor else 0 end) as owed,
+            sum(case d.kind when 'tax_payable' then t.amount_minor else 0 end - case c.kind when 'tax_payable' then t.amount_minor else 0 end) as tax,
+            sum(case d.kind when 'revenue' then t.amount_minor else 0 end - case c.kind when 'revenue' then t.amount_minor else 0 end) as revenue,
+            count(*) filter (where t.currency <> n.currency or d.payer <> n.payer or c.payer <> n.payer
+                or d.kind in ('receivable', 'customer_credit') and d.customer_id is distinct from n.customer_id
+                or c.kind in ('receivable', 'customer_credit') and c.customer_id is distinct from n.customer_id) as strange
+        from transfers t
+        join ledger_accounts d on d.organization_id = $1 and d.id = t.debit_account_id
+        join ledger_accounts c on c.organization_id = $1 and c.id = t.credit_account_id
+        where t.organization_id = $1 and t.entry_id = e.id
+    ) t on true
+)
+select n.next as "next?", w.place as "place?", w.key as "key?", w.what as "what?", w.expected as "expected?", w.found as "found?"
+from (select (select id from chunk order by id offset $3::bigint - 1 limit 1) as next) n
+left join (
+    select 'credit_notes' as place, n.id::text as key, 'invoice_id' as what, 'a finalized invoice of the same payer and currency' as expected,
+        n.invoice_id::text as found
+    from chunk n
+    left join invoices i on i.organization_id = $1 and i.id = n.invoice_id
+    where i.id is null or i.state = 'draft' or (i.payer, i.customer_id, i.currency) is distinct from (n.payer, n.customer_id, n.currency)
+    union all
+    select 'credit_notes', n.id::text, 'total_minor', (n.subtotal_minor + n.tax_minor)::text, n.total_minor::text
+    from chunk n where n.total_minor <> n.subtotal_minor + n.tax_minor
+    union all
+    select 'ledger_entries', 'credit_note ' || n.id, 'entry', 'one', 'none'
+    from chunk n join posted p on p.id = n.id where p.entry_id is null
+    union all
+    select 'transfers', p.entry_id::text, 'sum of the entry''s transfers',
+        'owed less ' || n.total_minor || ', tax ' || n.tax_minor || ', revenue ' || n.subtotal_minor,
+        'owed less ' || p.owed || ', tax ' || p.tax || ', revenue ' || p.revenue
+    from chunk n join posted p on p.id = n.id
+    where p.entry_id is not null
+        and (p.owed, p.tax, p.revenue) is distinct from (n.total_minor::numeric, n.tax_minor::numeric, n.subtotal_minor::numeric)
+    union all
+    select 'transfers', p.entry_id::text, 'accounts of the entry''s transfers', 'those of the payer in ' || n.currency, p.strange || ' others'
+    from chunk n join posted p on p.id = n.id where p.strange > 0
+) w on true
