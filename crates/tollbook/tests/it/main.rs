@@ -20,6 +20,7 @@ mod histories;
 mod identity;
 mod indexes;
 mod isolation;
+mod lanes;
 mod live;
 mod numbers;
 mod rate;
