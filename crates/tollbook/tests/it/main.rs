@@ -22,6 +22,7 @@ mod indexes;
 mod isolation;
 mod lanes;
 mod live;
+mod minutes;
 mod numbers;
 mod rate;
 mod rating;
