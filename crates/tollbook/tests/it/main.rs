@@ -26,6 +26,7 @@ mod minutes;
 mod numbers;
 mod rate;
 mod rating;
+mod recordings;
 mod relations;
 mod requests;
 mod routes;
