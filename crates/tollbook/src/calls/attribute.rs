@@ -3,25 +3,28 @@
 //!
 //! What was recorded of the call is taken back where it went and recorded anew, and so rated anew.
 
+use jiff::Timestamp;
 use serde_json::json;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::{CallId, CustomerId, IntegrationId, OrganizationId};
-use tollbook_core::metering::{Due, UsageRequest, due};
+use tollbook_core::calls::Provider;
+use tollbook_core::ids::{CallId, CustomerId, IntegrationId, MappingId, OrganizationId, UserId};
 use tollbook_core::phone::{E164, Party};
-use uuid::Uuid;
 
 use super::effects::Effects;
+use super::parts::{self, Moved};
 use super::read::calls_by_id;
+use super::row::usage;
 use super::store::{self, StoredLeg};
 use crate::app::App;
 use crate::audit::{self, Deed};
 use crate::customers::{self, Profile};
 use crate::db::Tx;
+use crate::db::types::Text;
 use crate::error::{Error, Result};
 use crate::inbox;
 use crate::live::LiveKind;
-use crate::metering::{Attribution, Known, NewUsage, generation};
+use crate::metering::{Attribution, NewUsage, given};
 
 /// Who it is.
 #[derive(Debug, Clone)]
@@ -36,7 +39,16 @@ struct Held {
     customer: Option<CustomerId>,
     is_prospect: bool,
     number: Option<E164>,
-    moves: i32,
+    provider: Provider,
+    root_sid: String,
+    attribution: Attribution,
+    records: Vec<Record>,
+}
+
+/// A record of the call.
+struct Record {
+    sid: String,
+    started_at: Option<Timestamp>,
 }
 
 /// Says whose a call is that `actor` may see. An unknown caller may be named by anybody who sees the call; what is one
@@ -96,7 +108,8 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
     inbox::hold(tx, &records).await?;
     store::lock_persons(tx, &persons(&legs)).await?;
     let row = sqlx::query!(
-        r#"select c.customer_id, coalesce(k.kind = 'prospect', false) as "is_prospect!", c.external_party, c.moves
+        r#"select c.customer_id, coalesce(k.kind = 'prospect', false) as "is_prospect!", c.external_party,
+             c.provider as "provider: Text<Provider>", c.conversation_sid, c.answered_by, c.mapping_id
            from calls c
            left join customers k on k.organization_id = c.organization_id and k.id = c.customer_id
            where c.organization_id = $1 and c.id = $2 and c.merged_into_id is null
@@ -111,8 +124,23 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
         customer: row.customer_id.map(CustomerId::from),
         is_prospect: row.is_prospect,
         number: Party::read(&row.external_party).number().cloned(),
-        moves: row.moves,
+        provider: row.provider.0,
+        root_sid: row.conversation_sid,
+        attribution: Attribution {
+            user: row.answered_by.map(UserId::from),
+            mapping: row.mapping_id.map(MappingId::from),
+            customer: row.customer_id.map(CustomerId::from),
+        },
+        records: records_of(legs),
     })
+}
+
+fn records_of(legs: Vec<StoredLeg>) -> Vec<Record> {
+    let record = |stored: StoredLeg| Record {
+        sid: stored.leg.sid().to_owned(),
+        started_at: stored.leg.started_at(),
+    };
+    legs.into_iter().map(record).collect()
 }
 
 fn persons(legs: &[StoredLeg]) -> Vec<(IntegrationId, &str)> {
@@ -159,7 +187,7 @@ async fn identify(
     }
 }
 
-/// Gives the call to a customer, with everything that was recorded of it.
+/// Gives the call to a customer, with everything that was recorded of it and of its parts.
 async fn give(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -167,92 +195,35 @@ async fn give(
     held: &Held,
     customer: CustomerId,
 ) -> Result<Effects> {
-    let moves = held.moves.saturating_add(1);
     sqlx::query!(
-        "update calls set customer_id = $3, moves = $4, updated_at = now() where organization_id = $1 and id = $2",
+        "update calls set customer_id = $3, updated_at = now() where organization_id = $1 and id = $2",
         organization.uuid(),
         call.uuid(),
         customer.uuid(),
-        moves,
     )
     .execute(&mut *tx)
     .await?;
+    let to = Attribution {
+        customer: Some(customer),
+        ..held.attribution
+    };
     let mut recorded = store::usage_of(tx, &[(organization, call)]).await?;
-    let mut usages = Vec::new();
-    for known in recorded.remove(&call).unwrap_or_default() {
-        usages.extend(moved(
-            organization,
-            call,
-            Some(call),
-            &known,
-            customer,
-            moves,
-        )?);
-    }
-    for known in store::usage_of_parts(tx, organization, call).await? {
-        usages.extend(moved(organization, call, None, &known, customer, moves)?);
-    }
+    let recorded = recorded.remove(&call).unwrap_or_default();
+    let changes = given(&recorded, to, None)?.into_iter();
+    let mut usages: Vec<NewUsage> = changes
+        .map(|change| usage(organization, call, &held.root_sid, change))
+        .collect();
+    let moved = |record: &Record| Moved {
+        organization,
+        provider: held.provider,
+        sid: record.sid.clone(),
+        to,
+        started_at: record.started_at,
+    };
+    let moved: Vec<Moved> = held.records.iter().map(moved).collect();
+    usages.extend(parts::follow(tx, &moved).await?);
     Ok(Effects {
         usages,
         told: vec![(organization, LiveKind::CallUpdated, call.uuid())],
     })
-}
-
-/// What takes a usage back where it went, and records it for the customer.
-fn moved(
-    organization: OrganizationId,
-    call: CallId,
-    of_call: Option<CallId>,
-    known: &Known,
-    customer: CustomerId,
-    moves: i32,
-) -> Result<Vec<NewUsage>> {
-    let chain = &known.chain;
-    if chain.quantity.is_zero() {
-        return Ok(Vec::new());
-    }
-    let usage = |change: Due, attribution: Attribution| NewUsage {
-        organization,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some("call".to_owned()),
-            resource_id: Some(Uuid::from(call).to_string()),
-            metadata: json!({}),
-        },
-        occurred_at: change.occurred_at,
-        key: Some(change.key),
-        call: of_call,
-        corrects: change.corrects,
-    };
-    let target = tollbook_core::metering::Target {
-        key: generation(chain.key.split('@').next().unwrap_or(&chain.key), moves),
-        meter: chain.meter.clone(),
-        quantity: chain.quantity,
-        occurred_at: chain.occurred_at,
-    };
-    let changes = due(&[target], std::slice::from_ref(chain));
-    let changes = changes.map_err(|e| Error::Internal(e.to_string()))?;
-    let new = Attribution {
-        customer: Some(customer),
-        ..known.attribution
-    };
-    Ok(changes
-        .into_iter()
-        .map(|change| {
-            let is_taken_back = change.corrects.is_some();
-            usage(
-                change,
-                if is_taken_back {
-                    known.attribution
-                } else {
-                    new
-                },
-            )
-        })
-        .collect())
 }
