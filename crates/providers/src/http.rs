@@ -41,6 +41,7 @@ impl Default for Timeouts {
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
+    is_hurried: bool,
 }
 
 /// A client-side limit: requests per second, with a burst of as many.
@@ -87,7 +88,24 @@ impl Http {
             builder().tls_backend_preconfigured(tls).build()
         });
         let client = client.map_err(|error| transport(error, false))?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            is_hurried: false,
+        })
+    }
+
+    /// Asks as fast as it can, whatever the budgets of the providers: for stand-ins, which have time for everybody.
+    #[must_use]
+    pub fn hurried(mut self) -> Self {
+        self.is_hurried = true;
+        self
+    }
+
+    /// Waits for a free place in a budget.
+    pub(crate) async fn wait(&self, budget: &Budget) {
+        if !self.is_hurried {
+            budget.wait().await;
+        }
     }
 
     /// Begins a request.
@@ -175,7 +193,7 @@ impl Budget {
     }
 
     /// Waits for the next free place.
-    pub(crate) async fn wait(&self) {
+    async fn wait(&self) {
         self.0.until_ready().await;
     }
 

@@ -31,5 +31,5 @@ fn without_unknown(mut text: String) -> String {
     while let Some(range) = unknown(&text) {
         text.replace_range(range, "");
     }
-    text.replace(",  }", " }")
+    text.replace("is_whole: false, ", "").replace(",  }", " }")
 }

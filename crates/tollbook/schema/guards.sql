@@ -241,8 +241,10 @@ create or replace trigger guard_references after insert on usage_events
 -- Charges go on drafts only. The share lock makes a finalization wait for the charges under way, and the other way round.
 create or replace function guard_charge_references() returns trigger language plpgsql security definer set search_path = public as $$
 begin
-    perform from invoices i join (select distinct organization_id, invoice_id from added) c on c.organization_id = i.organization_id and c.invoice_id = i.id
-        order by i.organization_id, i.id for share of i;
+    perform from (select distinct organization_id, invoice_id from added where invoice_id is not null order by organization_id, invoice_id) c
+        cross join lateral (
+            select from invoices i where i.organization_id = c.organization_id and i.id = c.invoice_id offset 0 for share
+        ) i;
     perform from (select distinct organization_id, invoice_id, payer, customer_id, currency from added where invoice_id is not null) c
         where not exists (select from invoices i where i.organization_id = c.organization_id and i.id = c.invoice_id and i.state = 'draft'
             and i.payer = c.payer and i.customer_id is not distinct from c.customer_id and i.currency = c.currency offset 0);

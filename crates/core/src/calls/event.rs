@@ -65,6 +65,8 @@ pub struct CallFact {
     pub to: Option<Party>,
     /// The provider's id of the user who answered or placed the call.
     pub user_sid: Option<String>,
+    /// The provider's id of the user in whose name the record is kept. Somebody else may have answered.
+    pub owner_sid: Option<String>,
     /// The furthest phase that the event proves.
     pub phase: Option<Phase>,
     /// When the call began, by the provider's clock.
@@ -85,6 +87,8 @@ pub struct CallFact {
     pub forwarded_to: Option<Party>,
     /// Whether the caller left a message.
     pub has_voicemail: Option<bool>,
+    /// Whether this is all that the provider knows of a call that is over: to ask for the rest would be of no use.
+    pub is_whole: bool,
     /// When the provider last changed the record. Of two observations the later one wins.
     pub updated_at: Option<Timestamp>,
 }

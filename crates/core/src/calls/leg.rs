@@ -35,6 +35,8 @@ pub struct Leg {
     #[serde(default)]
     user_sid: Latest<String>,
     #[serde(default)]
+    owner_sid: Latest<String>,
+    #[serde(default)]
     phase: Option<Phase>,
     #[serde(default)]
     started_at: Latest<Timestamp>,
@@ -54,6 +56,8 @@ pub struct Leg {
     forwarded_to: Latest<Party>,
     #[serde(default)]
     has_voicemail: bool,
+    #[serde(default)]
+    is_whole: bool,
     #[serde(default)]
     swept_at: Option<Timestamp>,
     first_seen_at: Timestamp,
@@ -94,6 +98,7 @@ impl Leg {
             from: Latest::default(),
             to: Latest::default(),
             user_sid: Latest::default(),
+            owner_sid: Latest::default(),
             phase: None,
             started_at: Latest::default(),
             answered_at: Latest::default(),
@@ -104,6 +109,7 @@ impl Leg {
             forwarded_from: Latest::default(),
             forwarded_to: Latest::default(),
             has_voicemail: false,
+            is_whole: false,
             swept_at: None,
             first_seen_at: seen_at,
             last_seen_at: seen_at,
@@ -121,6 +127,7 @@ impl Leg {
             from: Latest::seen(at, fact.from.as_ref()),
             to: Latest::seen(at, fact.to.as_ref()),
             user_sid: Latest::seen(at, fact.user_sid.as_ref()),
+            owner_sid: Latest::seen(at, fact.owner_sid.as_ref()),
             phase: fact.phase,
             started_at: Latest::seen(at, fact.started_at.as_ref()),
             answered_at: Latest::seen(at, fact.answered_at.as_ref()),
@@ -131,6 +138,7 @@ impl Leg {
             forwarded_from: Latest::seen(at, fact.forwarded_from.as_ref()),
             forwarded_to: Latest::seen(at, fact.forwarded_to.as_ref()),
             has_voicemail: fact.has_voicemail == Some(true),
+            is_whole: fact.is_whole,
             ..Self::unknown(&fact.sid, at)
         }
     }
@@ -156,6 +164,7 @@ impl Leg {
         self.from.join(other.from);
         self.to.join(other.to);
         self.user_sid.join(other.user_sid);
+        self.owner_sid.join(other.owner_sid);
         self.phase = self.phase.max(other.phase);
         self.started_at.join(other.started_at);
         self.answered_at.join(other.answered_at);
@@ -166,6 +175,7 @@ impl Leg {
         self.forwarded_from.join(other.forwarded_from);
         self.forwarded_to.join(other.forwarded_to);
         self.has_voicemail |= other.has_voicemail;
+        self.is_whole |= other.is_whole;
         self.swept_at = match (self.swept_at, other.swept_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -227,9 +237,22 @@ impl Leg {
         }
     }
 
-    /// The provider's id of the user who answered or placed the call.
+    /// The provider's id of the user who answered or placed the call: as told, else, if somebody did, of the user in
+    /// whose name the record is kept. Who was named always goes before who was not, whichever was told later.
     pub fn user_sid(&self) -> Option<&str> {
-        self.user_sid.get().map(String::as_str)
+        let is_somebodys =
+            self.direction() == Some(Direction::Outgoing) || self.answered_at().is_some();
+        let owner = self.owner_sid.get().filter(|_| is_somebodys);
+        self.user_sid.get().or(owner).map(String::as_str)
+    }
+
+    /// Whether the provider knows who answered and has not been heard to say so.
+    pub(super) fn is_answerer_untold(&self) -> bool {
+        self.direction() != Some(Direction::Outgoing)
+            && self.answered_at().is_some()
+            && self.user_sid.get().is_none()
+            && self.owner_sid.get().is_some()
+            && !self.is_whole
     }
 
     /// When it began, by the provider's clock.

@@ -21,6 +21,8 @@ named! {
         End = "end",
         /// To whom it was sent on: another record may continue it.
         Forward = "forward",
+        /// Who answered: only another event than that of the end may have told.
+        Answerer = "answerer",
     }
 }
 
@@ -96,7 +98,10 @@ fn unknown(leg: &Leg) -> Option<Unknown> {
         return Some(Unknown::End);
     }
     let is_sent_on = leg.outcome() == Some(Outcome::Forwarded);
-    (is_sent_on && leg.forwarded_to().is_none()).then_some(Unknown::Forward)
+    if is_sent_on && leg.forwarded_to().is_none() {
+        return Some(Unknown::Forward);
+    }
+    leg.is_answerer_untold().then_some(Unknown::Answerer)
 }
 
 /// When to look after a call next, and what to do then, if nothing is heard of it until then; `None` when nothing is
@@ -228,6 +233,46 @@ mod tests {
                 (Some(Seconds::new(60)), Some(Outcome::Answered))
             );
         }
+    }
+
+    #[test]
+    fn who_answered_is_asked_for_once() {
+        let told = |fact: CallFact| CallFact {
+            answered_at: Some(at("2026-01-06T15:00:10Z")),
+            ended_at: Some(at("2026-01-06T15:01:10Z")),
+            outcome: Some(Outcome::Answered),
+            ..fact
+        };
+        let completed = CallFact {
+            owner_sid: Some("US1".into()),
+            ..told(ringing())
+        };
+        let answered = CallFact {
+            user_sid: Some("US2".into()),
+            answered_at: Some(at("2026-01-06T15:00:10Z")),
+            ..ringing()
+        };
+        let nobody = CallFact {
+            is_whole: true,
+            ..completed.clone()
+        };
+        let of = |facts: &[&CallFact]| {
+            let call = call(facts.iter().map(|fact| leg((*fact).clone())));
+            (
+                missing(&call).pop().map(|it| it.what),
+                call.state().user_sids,
+            )
+        };
+        assert_eq!(
+            of(&[&completed]),
+            (Some(Unknown::Answerer), vec!["US1".to_owned()])
+        );
+        for facts in [[&completed, &answered], [&answered, &completed]] {
+            assert_eq!(of(&facts), (None, vec!["US2".to_owned()]));
+        }
+        assert_eq!(of(&[&completed, &nobody]), (None, vec!["US1".to_owned()]));
+        // Of a provider that has no such users nothing is expected.
+        assert_eq!(of(&[&told(ringing())]), (None, vec![]));
     }
 
     #[test]

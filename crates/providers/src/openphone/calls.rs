@@ -135,6 +135,7 @@ fn fetched_call(mut record: Call) -> Vec<ProviderEvent> {
         return Vec::new();
     };
     facts::phase(&mut fact, &status);
+    fact.is_whole = fact.ended_at.is_some();
     let voicemail = voicemail
         .and_then(|record| facts::voicemail_of(record, &fact))
         .map(Fact::Voicemail);

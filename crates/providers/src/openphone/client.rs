@@ -199,7 +199,7 @@ impl Client {
     }
 
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        self.budget.wait().await;
+        self.http.wait(&self.budget).await;
         self.http.send(request).await
     }
 

@@ -32,21 +32,15 @@ pub(super) fn call(record: &mut Call, context: &Context) -> Option<CallFact> {
     fact.has_voicemail = record
         .has_voicemail
         .or_else(|| record.voicemail.as_ref().map(is_left));
-    fact.user_sid = user(record, context, fact.direction);
-    Some(fact)
-}
-
-/// The user who placed the call or picked up. On an incoming call that nobody answered there is none: its `userId` is
-/// the owner of the number.
-fn user(record: &Call, context: &Context, direction: Option<Direction>) -> Option<String> {
-    let owner = || first([&record.user_id, &record.actor_id, &context.user_id]);
-    match direction {
-        Some(Direction::Outgoing) => record.initiated_by.clone().or_else(owner),
+    fact.user_sid = match fact.direction {
+        Some(Direction::Outgoing) => record.initiated_by.clone(),
         Some(Direction::Incoming) | None => {
-            let answered_by = first([&record.answered_by, &record.answered_by_user_id]);
-            answered_by.or_else(|| record.answered_at.and_then(|_| owner()))
+            first([&record.answered_by, &record.answered_by_user_id])
         }
-    }
+    };
+    // On an incoming call this may be the owner of the number, whoever answers.
+    fact.owner_sid = first([&record.user_id, &record.actor_id, &context.user_id]);
+    Some(fact)
 }
 
 /// From and to. A list of participants without roles is read as caller first, as in the provider's examples.

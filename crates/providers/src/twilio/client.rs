@@ -113,7 +113,7 @@ impl Client {
             &mut url,
             &[API_VERSION, "Accounts", account, "Recordings", sid],
         );
-        self.budget.wait().await;
+        self.http.wait(&self.budget).await;
         let request = self.authorized(Method::GET, url);
         self.http.download_by(request, bytes_max).await
     }
@@ -124,7 +124,7 @@ impl Client {
         if address.origin() != self.base.origin() {
             return self.http.download(url, bytes_max).await;
         }
-        self.budget.wait().await;
+        self.http.wait(&self.budget).await;
         let request = self.authorized(Method::GET, address);
         self.http.download_by(request, bytes_max).await
     }
@@ -161,7 +161,7 @@ impl Client {
             (false, []) => request,
             (false, fields) => request.query(fields),
         };
-        self.budget.wait().await;
+        self.http.wait(&self.budget).await;
         self.http.send(request).await
     }
 

@@ -5,25 +5,28 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::json;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::{CallId, CustomerId, IntegrationId, OrganizationId};
-use tollbook_core::metering::{Due, UsageRequest, due};
+use tollbook_core::calls::Provider;
+use tollbook_core::ids::{CallId, CustomerId, IntegrationId, MappingId, OrganizationId, UserId};
 use tollbook_core::phone::{E164, Party};
-use uuid::Uuid;
 
 use super::effects::Effects;
+use super::parts::{self, Moved};
 use super::read::calls_by_id;
+use super::row::usage;
 use super::store::{self, StoredLeg};
 use crate::app::App;
 use crate::audit::{self, Deed};
 use crate::customers::{self, Profile};
 use crate::db::Tx;
+use crate::db::types::Text;
 use crate::error::{Error, Result};
 use crate::inbox;
 use crate::live::LiveKind;
-use crate::metering::{Attribution, Known, NewUsage, generation};
+use crate::metering::{Attribution, NewUsage, given};
 
 /// Who it is.
 #[derive(Debug, Clone)]
@@ -38,7 +41,16 @@ struct Held {
     customer: Option<CustomerId>,
     is_prospect: bool,
     number: Option<E164>,
-    moves: i32,
+    provider: Provider,
+    root_sid: String,
+    attribution: Attribution,
+    records: Vec<Record>,
+}
+
+/// A record of the call.
+struct Record {
+    sid: String,
+    started_at: Option<Timestamp>,
 }
 
 /// Says whose a call is that `actor` may see. An unknown caller may be named by anybody who sees the call; what is one
@@ -98,7 +110,8 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
     inbox::hold(tx, &records).await?;
     customers::hold(tx, &persons(organization, &legs)).await?;
     let row = sqlx::query!(
-        r#"select c.customer_id, coalesce(k.kind = 'prospect', false) as "is_prospect!", c.external_party, c.moves
+        r#"select c.customer_id, coalesce(k.kind = 'prospect', false) as "is_prospect!", c.external_party,
+             c.provider as "provider: Text<Provider>", c.conversation_sid, c.answered_by, c.mapping_id
            from calls c
            left join customers k on k.organization_id = c.organization_id and k.id = c.customer_id
            where c.organization_id = $1 and c.id = $2 and c.merged_into_id is null"#,
@@ -112,8 +125,23 @@ async fn hold(tx: &mut Tx, organization: OrganizationId, call: CallId) -> Result
         customer: row.customer_id.map(CustomerId::from),
         is_prospect: row.is_prospect,
         number: Party::read(&row.external_party).number().cloned(),
-        moves: row.moves,
+        provider: row.provider.0,
+        root_sid: row.conversation_sid,
+        attribution: Attribution {
+            user: row.answered_by.map(UserId::from),
+            mapping: row.mapping_id.map(MappingId::from),
+            customer: row.customer_id.map(CustomerId::from),
+        },
+        records: records_of(legs),
     })
+}
+
+fn records_of(legs: Vec<StoredLeg>) -> Vec<Record> {
+    let record = |stored: StoredLeg| Record {
+        sid: stored.leg.sid().to_owned(),
+        started_at: stored.leg.started_at(),
+    };
+    legs.into_iter().map(record).collect()
 }
 
 fn persons(organization: OrganizationId, legs: &[StoredLeg]) -> BTreeSet<(OrganizationId, &str)> {
@@ -162,7 +190,7 @@ async fn identify(
     }
 }
 
-/// Gives the call to a customer, with everything that was recorded of it.
+/// Gives the call to a customer, with everything that was recorded of it and of its parts.
 async fn give(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -170,99 +198,42 @@ async fn give(
     held: &Held,
     customer: CustomerId,
 ) -> Result<Effects> {
-    let moves = held.moves.saturating_add(1);
     // Giving a number may have brought it along; but somebody else may have done so with another number of the prospect.
-    let given = sqlx::query!(
-        "update calls set customer_id = $3, moves = $4, updated_at = now()
-         where organization_id = $1 and id = $2 and (customer_id is not distinct from $5 or customer_id = $3)",
+    let updated = sqlx::query!(
+        "update calls set customer_id = $3, updated_at = now()
+         where organization_id = $1 and id = $2 and (customer_id is not distinct from $4 or customer_id = $3)",
         organization.uuid(),
         call.uuid(),
         customer.uuid(),
-        moves,
-        held.customer.map(Uuid::from),
+        held.attribution.customer.map(|it| it.uuid()),
     )
     .execute(&mut *tx)
     .await?;
-    if given.rows_affected() == 0 {
+    if updated.rows_affected() == 0 {
         return Err(Error::Unavailable("the call is being given away".into()));
     }
+    let to = Attribution {
+        customer: Some(customer),
+        ..held.attribution
+    };
     let mut recorded = store::usage_of(tx, &[(organization, call)]).await?;
-    let mut usages = Vec::new();
-    for known in recorded.remove(&call).unwrap_or_default() {
-        usages.extend(moved(
-            organization,
-            call,
-            Some(call),
-            &known,
-            customer,
-            moves,
-        )?);
-    }
-    for known in store::usage_of_parts(tx, organization, call).await? {
-        usages.extend(moved(organization, call, None, &known, customer, moves)?);
-    }
+    let recorded = recorded.remove(&call).unwrap_or_default();
+    let changes = given(&recorded, to, None)?.into_iter();
+    let mut usages: Vec<NewUsage> = changes
+        .map(|change| usage(organization, call, &held.root_sid, change))
+        .collect();
+    let moved = |record: &Record| Moved {
+        organization,
+        provider: held.provider,
+        sid: record.sid.clone(),
+        to,
+        started_at: record.started_at,
+    };
+    let moved: Vec<Moved> = held.records.iter().map(moved).collect();
+    usages.extend(parts::follow(tx, &moved).await?);
     Ok(Effects {
         jobs: Vec::new(),
         usages,
         told: vec![(organization, LiveKind::CallUpdated, call.uuid())],
     })
-}
-
-/// What takes a usage back where it went, and records it for the customer.
-fn moved(
-    organization: OrganizationId,
-    call: CallId,
-    of_call: Option<CallId>,
-    known: &Known,
-    customer: CustomerId,
-    moves: i32,
-) -> Result<Vec<NewUsage>> {
-    let chain = &known.chain;
-    if chain.quantity.is_zero() {
-        return Ok(Vec::new());
-    }
-    let usage = |change: Due, attribution: Attribution| NewUsage {
-        organization,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some("call".to_owned()),
-            resource_id: Some(Uuid::from(call).to_string()),
-            metadata: json!({}),
-        },
-        occurred_at: change.occurred_at,
-        key: Some(change.key),
-        call: of_call,
-        corrects: change.corrects,
-    };
-    let target = tollbook_core::metering::Target {
-        key: generation(chain.key.split('@').next().unwrap_or(&chain.key), moves),
-        meter: chain.meter.clone(),
-        quantity: chain.quantity,
-        occurred_at: chain.occurred_at,
-    };
-    let changes = due(&[target], std::slice::from_ref(chain));
-    let changes = changes.map_err(|e| Error::Internal(e.to_string()))?;
-    let new = Attribution {
-        customer: Some(customer),
-        ..known.attribution
-    };
-    Ok(changes
-        .into_iter()
-        .map(|change| {
-            let is_taken_back = change.corrects.is_some();
-            usage(
-                change,
-                if is_taken_back {
-                    known.attribution
-                } else {
-                    new
-                },
-            )
-        })
-        .collect())
 }

@@ -5,19 +5,20 @@ use std::collections::{HashMap, HashSet};
 use sqlx::PgConnection;
 use tollbook_core::calls::Phase;
 use tollbook_core::ids::{CallId, CallLegId, OrganizationId, UserId};
-use tollbook_core::metering::{call_usage, due};
+use tollbook_core::metering::call_usage;
 use tollbook_core::phone::{E164, Party};
 
 use super::desk::{Desk, Laid, Plan};
 use super::effects::Effects;
 use super::observe::{CallOfRecord, LegOfCall, Observation};
-use super::row::{Found, caller, line_key, party, row, usage};
+use super::parts::{self, Moved};
+use super::row::{Found, attribution, caller, line_key, party, row, usage};
 use super::store::{self, CallRow, EventRow, LegRow, StoredCall};
 use crate::customers;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::new_id;
 use crate::live::LiveKind;
-use crate::metering::{NewUsage, generation};
+use crate::metering::{Aim, NewUsage, owed};
 use crate::numbers;
 
 /// Everything to be written.
@@ -30,11 +31,12 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Looks up who and what the calls are about.
-    pub(super) async fn resolve(tx: &mut PgConnection, plans: Vec<Plan>) -> Result<Self> {
-        let known: Vec<(OrganizationId, CallId)> = plans
-            .iter()
-            .flat_map(|p| p.known.iter().map(|id| (p.organization, *id)))
-            .collect();
+    pub(super) async fn resolve(
+        tx: &mut PgConnection,
+        desk: &Desk,
+        plans: Vec<Plan>,
+    ) -> Result<Self> {
+        let known = known_calls(desk, &plans);
         let before = if known.is_empty() {
             HashMap::new()
         } else {
@@ -55,7 +57,7 @@ impl Changes {
                     plan,
                     known,
                     line: line.as_ref(),
-                    customer: known.and_then(|k| k.customer).or(customer),
+                    customer: known.and_then(|k| k.attribution.customer).or(customer),
                     users: &users,
                 })
             })
@@ -88,12 +90,14 @@ impl Changes {
             store::move_parts(tx, &moved).await?;
         }
         store::write_events(tx, &self.event_rows(desk, observations)).await?;
+        let mut usages = self.usages(tx).await?;
+        usages.extend(parts::follow(tx, &self.moved(desk)).await?);
         let told = self.rows.iter();
         let told = told.map(|row| (row.organization_id, self.live_kind(row), row.id.uuid()));
         Ok(Effects {
             jobs: Vec::new(),
             told: told.collect(),
-            usages: self.usages(tx).await?,
+            usages,
         })
     }
 
@@ -169,6 +173,22 @@ impl Changes {
             .collect()
     }
 
+    /// The records whose calls are attributed otherwise than those that they were in before.
+    fn moved(&self, desk: &Desk) -> Vec<Moved> {
+        let moved = |(row, laid): (&CallRow, &Laid)| {
+            let before = self.before.get(&laid.call?)?;
+            let to = attribution(row);
+            (before.attribution != to).then(|| Moved {
+                organization: row.organization_id,
+                provider: row.provider,
+                sid: laid.leg.sid().to_owned(),
+                to,
+                started_at: laid.leg.started_at(),
+            })
+        };
+        self.legs(desk).filter_map(moved).collect()
+    }
+
     fn event_rows(&self, desk: &Desk, observations: &[Observation]) -> Vec<EventRow> {
         let call_of_record = self.call_of_record(desk);
         let event_row = |o: &Observation| {
@@ -210,17 +230,18 @@ impl Changes {
         };
         let mut usages = Vec::new();
         for (plan, row) in ended {
-            let mut targets = call_usage(plan.source.provider, &plan.call.state());
-            for target in &mut targets {
-                target.key = generation(&target.key, row.moves);
-            }
+            let targets = call_usage(plan.source.provider, &plan.call.state());
+            let aim = |target| Aim {
+                target,
+                attribution: attribution(row),
+            };
+            let aims: Vec<Aim> = targets.into_iter().map(aim).collect();
             let recorded = recorded.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-            let chains: Vec<_> = recorded.iter().map(|known| known.chain.clone()).collect();
-            let changes = due(&targets, &chains).map_err(|e| Error::Internal(e.to_string()))?;
+            let changes = owed(&aims, recorded)?.into_iter();
             usages.extend(
-                changes
-                    .into_iter()
-                    .map(|change| usage(row, change, recorded)),
+                changes.map(|change| {
+                    usage(row.organization_id, row.id, &row.conversation_sid, change)
+                }),
             );
         }
         Ok(usages)
@@ -233,12 +254,25 @@ impl Changes {
                 organization: row.organization_id,
                 leg: laid.id,
                 call: row.id,
+                started_at: laid.leg.started_at(),
                 external_party: external_number(laid),
             };
             ((row.integration_id, laid.leg.sid().to_owned()), of)
         };
         self.legs(desk).map(leg_of_call).collect()
     }
+}
+
+/// The calls that the legs of the plans are in so far, and those whose rows the plans go on.
+fn known_calls(desk: &Desk, plans: &[Plan]) -> Vec<(OrganizationId, CallId)> {
+    let known = plans.iter().flat_map(|plan| {
+        let legs = plan.call.legs().iter();
+        let laid = legs.filter_map(|leg| desk.leg(plan.organization, plan.source, leg.sid())?.call);
+        let calls = laid.chain(plan.known);
+        calls.map(|call| (plan.organization, call))
+    });
+    let known: HashSet<_> = known.collect();
+    known.into_iter().collect()
 }
 
 fn external_number(laid: &Laid) -> String {

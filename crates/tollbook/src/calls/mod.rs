@@ -16,6 +16,7 @@ mod elements;
 mod moment;
 mod observe;
 mod page;
+mod parts;
 mod price;
 mod read;
 mod row;
@@ -34,5 +35,6 @@ pub(crate) use elements::{
     party, price_of,
 };
 pub(crate) use moment::{Moment, Moments, country, moments};
-pub(crate) use observe::{CallOfRecord, LegOfCall, Observation, Source, Told, observe};
+pub(crate) use observe::{CallOfRecord, LegOfCall, Observation, RecordKey, Source, Told, observe};
+pub(crate) use parts::{part_usage, usage_of_parts};
 pub(crate) use store::calls_of_records;

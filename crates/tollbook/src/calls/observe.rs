@@ -52,6 +52,8 @@ pub(crate) struct LegOfCall {
     pub(crate) organization: OrganizationId,
     pub(crate) leg: CallLegId,
     pub(crate) call: CallId,
+    /// When it began.
+    pub(crate) started_at: Option<Timestamp>,
     /// The other side: whose calls around the same time may belong to the same call.
     pub(crate) external_party: String,
 }
@@ -76,7 +78,7 @@ pub(crate) async fn observe(
     desk.join(observations);
     desk.load_near(tx).await?;
     let plans = desk.plan()?;
-    let changes = Changes::resolve(tx, plans).await?;
+    let changes = Changes::resolve(tx, &desk, plans).await?;
     let effects = changes.write(tx, &desk, observations).await?;
     Ok((changes.call_of_record(&desk), effects))
 }

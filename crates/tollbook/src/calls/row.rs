@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tollbook_core::calls::{Call, Check, Direction, Outcome, Phase, next_check};
-use tollbook_core::ids::{CustomerId, OrganizationId, UserId};
+use tollbook_core::ids::{CallId, CustomerId, OrganizationId, UserId};
 use tollbook_core::metering::{Due, UsageRequest};
 use tollbook_core::phone::{E164, Party};
 
@@ -13,7 +13,7 @@ use super::desk::Plan;
 use super::store::{CallRow, StoredCall};
 use crate::customers::Caller;
 use crate::ids::new_id;
-use crate::metering::{Attribution, Known, NewUsage};
+use crate::metering::{Attribution, NewUsage};
 use crate::numbers::{Line, LineKey};
 
 /// A call with everything that was looked up for it.
@@ -109,7 +109,6 @@ pub(super) fn row(found: &Found<'_>) -> CallRow {
         }),
         swept_at: state.swept_at,
         fetches,
-        moves: known.map_or(0, |k| k.moves),
         viewer_ids: viewers(state.phase, state.outcome, direction, talked, line),
     }
 }
@@ -150,21 +149,24 @@ pub(super) fn party(party: Option<&Party>) -> String {
     party.map(|p| p.as_str().to_owned()).unwrap_or_default()
 }
 
-/// The event that records a difference. A correction goes where the usage went that it corrects.
-pub(super) fn usage(row: &CallRow, change: Due, recorded: &[Known]) -> NewUsage {
-    let corrected = recorded
-        .iter()
-        .find(|known| Some(known.chain.first) == change.corrects);
-    let attribution = corrected.map_or(
-        Attribution {
-            user: row.answered_by,
-            mapping: row.mapping_id,
-            customer: row.customer_id,
-        },
-        |known| known.attribution,
-    );
+/// To whom a call is attributed.
+pub(super) fn attribution(row: &CallRow) -> Attribution {
+    Attribution {
+        user: row.answered_by,
+        mapping: row.mapping_id,
+        customer: row.customer_id,
+    }
+}
+
+/// The event that records a difference in what a call amounts to.
+pub(super) fn usage(
+    organization: OrganizationId,
+    call: CallId,
+    root_sid: &str,
+    (change, attribution): (Due, Attribution),
+) -> NewUsage {
     NewUsage {
-        organization: row.organization_id,
+        organization,
         request: UsageRequest {
             meter: change.meter,
             quantity: change.quantity,
@@ -173,12 +175,12 @@ pub(super) fn usage(row: &CallRow, change: Due, recorded: &[Known]) -> NewUsage 
             mapping: attribution.mapping,
             customer: attribution.customer,
             resource_type: Some("call".into()),
-            resource_id: Some(row.conversation_sid.clone()),
+            resource_id: Some(root_sid.to_owned()),
             metadata: Value::Object(serde_json::Map::new()),
         },
         occurred_at: change.occurred_at,
         key: Some(change.key),
-        call: Some(row.id),
+        call: Some(call),
         corrects: change.corrects,
     }
 }

@@ -36,9 +36,8 @@ pub(crate) struct StoredLeg {
 pub(crate) struct StoredCall {
     pub(crate) id: CallId,
     pub(crate) phase: Phase,
-    pub(crate) customer: Option<CustomerId>,
+    pub(crate) attribution: Attribution,
     pub(crate) fetches: u32,
-    pub(crate) moves: i32,
 }
 
 /// A call row to write.
@@ -67,9 +66,6 @@ pub(crate) struct CallRow {
     pub(crate) check_at: Option<Timestamp>,
     pub(crate) swept_at: Option<Timestamp>,
     pub(crate) fetches: u32,
-    /// Kept as it is.
-    #[serde(skip)]
-    pub(crate) moves: i32,
     pub(crate) viewer_ids: Vec<UserId>,
 }
 
@@ -169,7 +165,7 @@ pub(crate) async fn calls_of_records(
     let (integrations, sids): (Vec<Uuid>, Vec<&str>) =
         keys.iter().map(|(i, sid)| (i.uuid(), *sid)).unzip();
     let rows = sqlx::query!(
-        "select l.integration_id, l.sid, l.organization_id, l.id, l.call_id, l.external_party
+        "select l.integration_id, l.sid, l.organization_id, l.id, l.call_id, l.started_at, l.external_party
          from unnest($1::uuid[], $2::text[]) as k (integration_id, sid)
          join call_legs l on l.integration_id = k.integration_id and l.sid = k.sid
          -- all organizations: which one a record belongs to is what is asked",
@@ -185,6 +181,7 @@ pub(crate) async fn calls_of_records(
                 organization: row.organization_id.into(),
                 leg: row.id.into(),
                 call: row.call_id.into(),
+                started_at: row.started_at.map(jiff_sqlx::Timestamp::to_jiff),
                 external_party: row.external_party,
             };
             ((row.integration_id.into(), row.sid), leg)
@@ -265,7 +262,7 @@ pub(crate) async fn calls(
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select c.id, c.state as "state: Text<Phase>", c.customer_id, c.fetches, c.moves
+        r#"select c.id, c.state as "state: Text<Phase>", c.answered_by, c.mapping_id, c.customer_id, c.fetches
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id
          where c.merged_into_id is null"#,
@@ -280,9 +277,12 @@ pub(crate) async fn calls(
             let call = StoredCall {
                 id: row.id.into(),
                 phase: row.state.0,
-                customer: row.customer_id.map(CustomerId::from),
+                attribution: Attribution {
+                    user: row.answered_by.map(UserId::from),
+                    mapping: row.mapping_id.map(MappingId::from),
+                    customer: row.customer_id.map(CustomerId::from),
+                },
                 fetches: u32::try_from(row.fetches).unwrap_or(0),
-                moves: row.moves,
             };
             (call.id, call)
         })
@@ -446,41 +446,47 @@ pub(crate) async fn usage_of(
         .collect()
 }
 
-/// What has been recorded of the voicemails, recordings and transcripts of a call.
-pub(crate) async fn usage_of_parts(
+/// What has been recorded that names these records as what was used, but is no part of the recount of a call.
+pub(super) async fn usage_of_records(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    call: CallId,
-) -> Result<Vec<Known>> {
-    // They come soon after the call. The meters and the time lead to them by an index.
+    records: &[(OrganizationId, Provider, &str)],
+) -> Result<HashMap<(OrganizationId, String), Vec<Known>>> {
+    let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
+        records.iter().map(|(o, _, sid)| (o.uuid(), *sid)).unzip();
     let rows = sqlx::query!(
-        "select e.id, e.idempotency_key, e.meter, e.occurred_at, e.quantity, e.corrects_id, e.user_id, e.mapping_id, e.customer_id
-         from calls c
-         join usage_events f on f.organization_id = c.organization_id and f.meter in ('voicemail', 'recording', 'transcript')
-             and f.occurred_at between c.started_at - interval '1 day' and c.started_at + interval '30 days'
-             and f.corrects_id is null and f.call_id is null and f.resource_type = 'call'
-         join usage_events e on e.organization_id = f.organization_id and (e.id = f.id or e.corrects_id = f.id)
-         where c.organization_id = $1 and c.id = $2
-             and f.resource_id in (select m.id::text from calls m where m.organization_id = $1 and (m.id = $2 or m.merged_into_id = $2))",
-        organization.uuid(),
-        call.uuid(),
+        r#"select u.organization_id, u.resource_id as "sid!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity,
+             u.corrects_id, u.user_id, u.mapping_id, u.customer_id
+         from (select distinct * from unnest($1::uuid[], $2::text[]) as k (organization_id, sid)) k
+         join usage_events u on u.organization_id = k.organization_id and u.resource_id = k.sid
+             and u.resource_type = 'call' and u.call_id is null"#,
+        &organizations,
+        &sids as &[&str],
     )
     .fetch_all(tx)
     .await?;
-    let events = rows.into_iter().map(|row| RecordedEvent {
-        id: row.id.into(),
-        key: row.idempotency_key,
-        meter: row.meter,
-        occurred_at: row.occurred_at.to_jiff(),
-        quantity: row.quantity,
-        corrects: row.corrects_id.map(UsageEventId::from),
-        attribution: Attribution {
-            user: row.user_id.map(UserId::from),
-            mapping: row.mapping_id.map(MappingId::from),
-            customer: row.customer_id.map(CustomerId::from),
-        },
-    });
-    known(events.collect())
+    let mut events: HashMap<(OrganizationId, String), Vec<RecordedEvent>> = HashMap::new();
+    for row in rows {
+        events
+            .entry((row.organization_id.into(), row.sid))
+            .or_default()
+            .push(RecordedEvent {
+                id: row.id.into(),
+                key: row.idempotency_key,
+                meter: row.meter,
+                occurred_at: row.occurred_at.to_jiff(),
+                quantity: row.quantity,
+                corrects: row.corrects_id.map(UsageEventId::from),
+                attribution: Attribution {
+                    user: row.user_id.map(UserId::from),
+                    mapping: row.mapping_id.map(MappingId::from),
+                    customer: row.customer_id.map(CustomerId::from),
+                },
+            });
+    }
+    let chains = events.into_iter();
+    chains
+        .map(|(record, events)| Ok((record, known(events)?)))
+        .collect()
 }
 
 /// The users of organizations by the provider's ids of them.

@@ -289,6 +289,8 @@ async fn provide(
         requests_per_second: SANDBOX_REQUESTS_PER_SECOND.try_into()?,
         lanes: LANES,
         speed: speed.try_into()?,
+        // What is told at the end of a stride happened at any time in it.
+        link_ttl: sandbox::STRIDE.saturating_mul(2),
     })?;
     let twilio = twilio::Sandbox::new(&twilio::SandboxOptions {
         seed: first_id,

@@ -8,6 +8,7 @@ mod places;
 mod query;
 mod read;
 mod sql;
+mod uses;
 pub(crate) mod web;
 mod write;
 

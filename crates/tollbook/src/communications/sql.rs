@@ -244,7 +244,7 @@ pub(super) async fn write_voicemails(
              set duration_seconds = coalesce(excluded.duration_seconds, v.duration_seconds),
                  transcript = coalesce(excluded.transcript, v.transcript),
                  provider_url = coalesce(excluded.provider_url, v.provider_url),
-                 -- A record that was asked for may know only when it was changed last.
+                 -- When the record began may have become known meanwhile.
                  occurred_at = least(excluded.occurred_at, v.occurred_at)
              returning organization_id, id, sid, occurred_at, viewer_ids
          ), unlisted as (
@@ -318,7 +318,8 @@ pub(super) async fn write_recordings(tx: &mut PgConnection, rows: &[RecordingRow
          on conflict (organization_id, provider, sid) do update
          set duration_seconds = coalesce(excluded.duration_seconds, v.duration_seconds),
              content_type = coalesce(excluded.content_type, v.content_type),
-             provider_url = coalesce(excluded.provider_url, v.provider_url)",
+             provider_url = coalesce(excluded.provider_url, v.provider_url),
+             occurred_at = least(excluded.occurred_at, v.occurred_at)",
         json(&unique)?,
     )
     .execute(tx)
@@ -364,18 +365,18 @@ pub(super) async fn write_transcripts(
     Ok(())
 }
 
-/// To whom these calls are attributed, and how often people gave them to somebody else.
+/// To whom these calls are attributed.
 pub(super) async fn attribution(
     tx: &mut PgConnection,
     calls: &[(OrganizationId, CallId)],
-) -> Result<HashMap<CallId, (Attribution, i32)>> {
+) -> Result<HashMap<CallId, Attribution>> {
     if calls.is_empty() {
         return Ok(HashMap::new());
     }
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        "select c.id, c.customer_id, c.mapping_id, c.answered_by, c.moves
+        "select c.id, c.customer_id, c.mapping_id, c.answered_by
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id",
         &organizations,
@@ -391,7 +392,7 @@ pub(super) async fn attribution(
                 mapping: row.mapping_id.map(MappingId::from),
                 user: row.answered_by.map(UserId::from),
             };
-            (row.id.into(), (attribution, row.moves))
+            (row.id.into(), attribution)
         })
         .collect())
 }

@@ -1,7 +1,7 @@
 //! The second stage for everything but calls: facts become rows and usage, a batch at a time. Order and repetition of
 //! facts make no difference.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -9,21 +9,20 @@ use tollbook_core::calls::{
     Direction, Fact, MessageFact, MessageState, ProcessingState, ProviderEvent, RecordingFact,
     SummaryFact, TranscriptFact, VoicemailFact,
 };
-use tollbook_core::ids::{CallId, CallLegId, IntegrationId, OrganizationId};
+use tollbook_core::ids::{CallLegId, IntegrationId, OrganizationId};
 use tollbook_core::metering::{
-    Due, Target, UsageRequest, due, message_usage, recording_usage, transcript_usage,
-    voicemail_usage,
+    Target, message_usage, recording_usage, transcript_usage, voicemail_usage,
 };
 use tollbook_core::phone::{E164, Party};
 
 use super::sql::{self, MessageRow, RecordingRow, TranscriptRow, VoicemailRow};
-use crate::calls::{CallOfRecord, Effects, LegOfCall, Source};
+use super::uses::{Of, Use, usages};
+use crate::calls::{CallOfRecord, Effects, LegOfCall, RecordKey, Source};
 use crate::customers::{self, Caller};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::new_id;
 use crate::jobs::{Job, NewJob};
 use crate::live::LiveKind;
-use crate::metering::{self, Attribution, Known, NewUsage, generation};
 use crate::numbers::{self, LineKey};
 
 /// A fact that is not about a call's course.
@@ -32,14 +31,6 @@ pub(crate) struct Extra {
     pub(crate) source: Source,
     pub(crate) organization: OrganizationId,
     pub(crate) event: ProviderEvent,
-}
-
-/// A usage that a batch amounts to, with what it is attributed to.
-struct Use {
-    organization: OrganizationId,
-    target: Target,
-    call: Option<CallId>,
-    message: Option<MessageRow>,
 }
 
 /// Who wrote, or was written to.
@@ -67,7 +58,7 @@ pub(crate) async fn write(
     let mut sorted = Sorted::default();
     for extra in extras {
         let sid = extra.event.call_sid().map(str::to_owned);
-        let leg = sid.and_then(|sid| calls.get(&(extra.source.integration, sid)));
+        let leg = sid.and_then(|sid| calls.get_key_value(&(extra.source.integration, sid)));
         sorted.add(extra, leg);
     }
     let Sorted {
@@ -103,8 +94,7 @@ pub(crate) async fn write(
         uses.extend(target.into_iter().map(|target| Use {
             organization: row.organization_id,
             target,
-            call: None,
-            message: Some(row.clone()),
+            of: Of::Message(Box::new(row.clone())),
         }));
     }
     let usages = usages(tx, uses).await?;
@@ -116,40 +106,43 @@ pub(crate) async fn write(
 }
 
 /// Some webhooks list the recordings of a call without their ids, which are then named after their places. Asked for the
-/// same recordings, the provider gives the ids. They are one and the same: whichever came first stays.
+/// same recordings, the provider gives the ids. They are one and the same: whichever came first stays, and the one at a
+/// place is known if so many are.
 async fn not_known_otherwise(
     tx: &mut PgConnection,
-    recordings: Vec<(RecordingRow, Use)>,
+    mut recordings: Vec<(RecordingRow, Use)>,
 ) -> Result<Vec<(RecordingRow, Use)>> {
     if recordings.is_empty() {
         return Ok(recordings);
     }
-    let is_placed = |sid: &str| sid.contains('/');
     let legs: Vec<_> = recordings
         .iter()
         .map(|(row, _)| (row.organization_id, row.leg_id))
         .collect();
-    let known = sql::recordings_of_legs(tx, &legs).await?;
-    let coming: HashSet<CallLegId> = recordings
-        .iter()
-        .filter(|(row, _)| !is_placed(&row.sid))
-        .map(|(row, _)| row.leg_id)
-        .collect();
-    let is_other = |row: &RecordingRow| {
-        let known = known
-            .get(&row.leg_id)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let is_known = known
-            .iter()
-            .any(|sid| is_placed(sid) != is_placed(&row.sid));
-        let comes_named = is_placed(&row.sid) && coming.contains(&row.leg_id);
-        !known.contains(&row.sid) && (is_known || comes_named)
-    };
-    Ok(recordings
-        .into_iter()
-        .filter(|(row, _)| !is_other(row))
-        .collect())
+    let mut known = sql::recordings_of_legs(tx, &legs).await?;
+    let mut named: HashMap<CallLegId, usize> = HashMap::new();
+    recordings.sort_by_key(|(row, _)| place(&row.sid));
+    recordings.retain(|(row, _)| {
+        let known = known.entry(row.leg_id).or_default();
+        let named = named.entry(row.leg_id).or_default();
+        let own_place = place(&row.sid);
+        *named += usize::from(own_place.is_none());
+        if known.contains(&row.sid) {
+            return true;
+        }
+        let is_mixed = own_place.is_some() || known.iter().any(|sid| place(sid).is_some());
+        let is_other = is_mixed && own_place.unwrap_or(*named) <= known.len();
+        if !is_other {
+            known.push(row.sid.clone());
+        }
+        !is_other
+    });
+    Ok(recordings)
+}
+
+/// The place that a recording is named after; `None` for one with an id.
+fn place(sid: &str) -> Option<usize> {
+    sid.rsplit_once('/')?.1.parse().ok()
 }
 
 /// The provider's links to recordings expire.
@@ -182,9 +175,18 @@ impl Part<'_> {
         Use {
             organization: self.organization,
             target,
-            call: Some(self.leg.call),
-            message: None,
+            of: Of::Record {
+                provider: self.source.provider,
+                sid: self.sid.to_owned(),
+                call: self.leg.call,
+            },
         }
+    }
+
+    /// When it counts: a part of a call is told of sooner or later, and with this time or that, but always belongs to
+    /// the time at which its record began.
+    fn time(self, told: jiff::Timestamp) -> jiff::Timestamp {
+        self.leg.started_at.unwrap_or(told)
     }
 }
 
@@ -201,11 +203,12 @@ struct ToldMessage {
 struct Part<'a> {
     source: Source,
     organization: OrganizationId,
+    sid: &'a str,
     leg: &'a LegOfCall,
 }
 
 impl Sorted {
-    fn add(&mut self, extra: Extra, leg: Option<&LegOfCall>) {
+    fn add(&mut self, extra: Extra, leg: Option<(&RecordKey, &LegOfCall)>) {
         let Extra {
             source,
             organization,
@@ -221,10 +224,13 @@ impl Sorted {
             });
             return;
         }
-        let Some(leg) = leg else { return };
+        let Some(((_, sid), leg)) = leg else {
+            return;
+        };
         let part = Part {
             source,
             organization,
+            sid,
             leg,
         };
         if let Some(target) = self.add_part(part, event.fact, at) {
@@ -251,7 +257,8 @@ impl Sorted {
             }
             Fact::Transcript(fact) if is_ready(fact.state) => {
                 let of = fact.recording_sid.as_ref().unwrap_or(&fact.call_sid);
-                let target = transcript_usage(provider, of, fact.created_at.unwrap_or(at));
+                let time = part.time(fact.created_at.unwrap_or(at));
+                let target = transcript_usage(provider, of, time);
                 self.transcripts.push(transcript_row(part, fact));
                 Some(target)
             }
@@ -280,7 +287,7 @@ fn voicemail_row(part: Part<'_>, fact: &VoicemailFact, at: jiff::Timestamp) -> V
         duration_seconds: fact.duration.map(|s| i64::from(s.get())),
         transcript: fact.transcript.clone(),
         provider_url: fact.media.as_ref().map(|m| m.url.reveal().to_owned()),
-        occurred_at: fact.left_at.unwrap_or(at),
+        occurred_at: part.time(fact.left_at.unwrap_or(at)),
     }
 }
 
@@ -296,7 +303,7 @@ fn recording_row(part: Part<'_>, fact: &RecordingFact, at: jiff::Timestamp) -> R
         content_type: fact.media.as_ref().and_then(|m| m.media_type.clone()),
         provider_url: fact.media.as_ref().map(|m| m.url.reveal().to_owned()),
         started_at: fact.started_at,
-        occurred_at: fact.started_at.unwrap_or(at),
+        occurred_at: part.time(fact.started_at.unwrap_or(at)),
     }
 }
 
@@ -414,79 +421,4 @@ async fn write_messages(tx: &mut PgConnection, told: Vec<ToldMessage>) -> Result
         .collect();
     sql::write_messages(tx, &rows).await?;
     Ok(rows)
-}
-
-/// The difference between what things amount to and what was recorded of them.
-async fn usages(tx: &mut PgConnection, mut uses: Vec<Use>) -> Result<Vec<NewUsage>> {
-    if uses.is_empty() {
-        return Ok(Vec::new());
-    }
-    let calls: Vec<(OrganizationId, CallId)> = uses
-        .iter()
-        .filter_map(|u| Some((u.organization, u.call?)))
-        .collect();
-    let of_calls = sql::attribution(tx, &calls).await?;
-    for use_ in &mut uses {
-        let moves = use_.call.and_then(|call| of_calls.get(&call));
-        let moves = moves.map_or(0, |(_, moves)| *moves);
-        use_.target.key = generation(&use_.target.key, moves);
-    }
-    let keys: Vec<(OrganizationId, &str)> = uses
-        .iter()
-        .map(|u| (u.organization, u.target.key.as_str()))
-        .collect();
-    let recorded = metering::recorded_by_key(tx, &keys).await?;
-    let mut usages = Vec::new();
-    let mut seen = HashSet::new();
-    for use_ in uses {
-        let key = (use_.organization, use_.target.key.clone());
-        let known: Option<&Known> = recorded.get(&key);
-        if !seen.insert(key) {
-            continue;
-        }
-        let chains: Vec<_> = known.iter().map(|known| known.chain.clone()).collect();
-        let changes = due(std::slice::from_ref(&use_.target), &chains)
-            .map_err(|e| Error::Internal(e.to_string()))?;
-        let of_call = use_.call.and_then(|call| of_calls.get(&call));
-        let attribution = match (known, &use_.message, of_call) {
-            // A correction goes where the usage went that it corrects.
-            (Some(known), _, _) => known.attribution,
-            (None, Some(message), _) => Attribution {
-                user: message.sent_by,
-                mapping: message.mapping_id,
-                customer: message.customer_id,
-            },
-            (None, None, Some((attribution, _))) => *attribution,
-            (None, None, None) => Attribution::default(),
-        };
-        let changes = changes.into_iter();
-        usages.extend(changes.map(|change| usage(&use_, attribution, change)));
-    }
-    Ok(usages)
-}
-
-fn usage(of: &Use, attribution: Attribution, change: Due) -> NewUsage {
-    let (resource_type, resource_id) = match &of.message {
-        Some(message) => ("message", Some(message.sid.clone())),
-        None => ("call", of.call.map(|call| call.to_string())),
-    };
-    NewUsage {
-        organization: of.organization,
-        occurred_at: change.occurred_at,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some(resource_type.to_owned()),
-            resource_id,
-            metadata: Value::Object(serde_json::Map::new()),
-        },
-        key: Some(change.key),
-        // What a call's own recount compares with is only the call itself, so its parts do not name it.
-        call: None,
-        corrects: change.corrects,
-    }
 }

@@ -35,12 +35,12 @@ counted as (
     on conflict (organization_id, meter, period_start) do update
     set quantity = c.quantity + excluded.quantity, events = c.events + excluded.events
 ),
--- Started minutes are counted per call, so a correction adds the difference that it makes to its call's minutes. A call
--- of which everything was taken back, as when it turned out to be a part of another, does not count.
+-- Started minutes are counted per call, so a correction adds the difference that it makes to its call's minutes: to what
+-- was stored before, and to what comes before it in this batch. A call of which everything was taken back, as when it
+-- turned out to be a part of another, does not count.
 voiced as (
-    select d.*,
-        coalesce(b.quantity, 0) as before,
-        case when d.corrects_id is null then 0 when b.quantity <> 0 or b.events = 1 then 1 else 0 end as counted_before
+    select d.*, coalesce(b.quantity, 0) + coalesce(sum(d.quantity) over earlier, 0) as before,
+        coalesce(b.events, 0) + count(*) over earlier as events_before
     from dated d
     left join lateral (
         select sum(e.quantity) as quantity, count(*) as events
@@ -49,6 +49,10 @@ voiced as (
             and (e.id = d.corrects_id or e.corrects_id = d.corrects_id)
     ) b on true
     where d.mapping_id is not null and d.meter in ('CALL_DURATION_SECONDS', 'SMS_SENT', 'SMS_RECEIVED')
+    window earlier as (
+        partition by d.organization_id, coalesce(d.corrects_id, d.id) order by d.corrects_id is not null, d.id
+        rows between unbounded preceding and 1 preceding
+    )
 ),
 numbered as (
     insert into number_counters as c (organization_id, id, mapping_id, period_start, period_end,
@@ -56,7 +60,8 @@ numbered as (
     select organization_id, gen_random_uuid(), mapping_id, period_start, period_end,
         coalesce(sum(quantity) filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
         coalesce(sum(ceil((before + quantity) / 60) - ceil(before / 60)) filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
-        coalesce(sum(case when corrects_id is null or before + quantity <> 0 then 1 else 0 end - counted_before)
+        coalesce(sum(case when events_before = 0 or before + quantity <> 0 then 1 else 0 end
+            - case when events_before = 1 or before <> 0 then 1 else 0 end)
             filter (where meter = 'CALL_DURATION_SECONDS'), 0)::bigint,
         coalesce(sum(quantity) filter (where meter = 'SMS_SENT'), 0)::bigint,
         coalesce(sum(quantity) filter (where meter = 'SMS_RECEIVED'), 0)::bigint

@@ -7,4 +7,6 @@ pub(crate) mod report;
 mod sql;
 
 pub(crate) use accept::{NewUsage, UsageWriter, record, record_one, writer};
-pub(crate) use recorded::{Attribution, Known, RecordedEvent, generation, known, recorded_by_key};
+pub(crate) use recorded::{
+    Aim, Attribution, Known, RecordedEvent, first_key, given, known, owed, recorded_by_key,
+};

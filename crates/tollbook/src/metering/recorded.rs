@@ -1,12 +1,12 @@
 //! What was recorded of a thing, for the difference to what it amounts to now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use tollbook_core::ids::{CustomerId, MappingId, OrganizationId, UsageEventId, UserId};
-use tollbook_core::metering::{MeterCode, Recorded, recorded};
+use tollbook_core::metering::{Due, MeterCode, Recorded, Target, due, recorded};
 use tollbook_core::money::Quantity;
 use uuid::Uuid;
 
@@ -40,13 +40,91 @@ pub(crate) struct RecordedEvent {
     pub(crate) attribution: Attribution,
 }
 
-/// The key of a usage after what it is of was given to somebody else so many times. What was recorded under the keys
-/// before is taken back.
-pub(crate) fn generation(key: &str, moves: i32) -> String {
-    match moves {
-        0 => key.to_owned(),
-        _ => format!("{key}@{moves}"),
+/// What a thing amounts to, and to whom that goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Aim {
+    pub(crate) target: Target,
+    pub(crate) attribution: Attribution,
+}
+
+/// The key that a usage had before it was given to somebody else.
+pub(crate) fn first_key(key: &str) -> &str {
+    key.split('@').next().unwrap_or(key)
+}
+
+/// The key for usage that goes to somebody else than everything recorded so far.
+fn next_key<'a>(first: &str, recorded: impl Iterator<Item = &'a Known>) -> String {
+    let number = |known: &Known| match known.chain.key.split_once('@') {
+        Some((_, number)) => number.parse::<u32>().unwrap_or(0),
+        None => 0,
+    };
+    match recorded.map(number).max() {
+        None => first.to_owned(),
+        Some(last) => format!("{first}@{}", last.saturating_add(1)),
     }
+}
+
+/// What has to be recorded so that exactly the aims are, each where it belongs. `recorded` is everything of the same
+/// source: what is no aim any more, or went to somebody else, is taken back where it went.
+pub(crate) fn owed(aims: &[Aim], recorded: &[Known]) -> Result<Vec<(Due, Attribution)>> {
+    let target = |aim: &Aim| {
+        let first = aim.target.key.as_str();
+        let of_it = || {
+            recorded
+                .iter()
+                .filter(|it| first_key(&it.chain.key) == first)
+        };
+        let there = of_it().find(|known| known.attribution == aim.attribution);
+        Target {
+            key: there.map_or_else(|| next_key(first, of_it()), |it| it.chain.key.clone()),
+            ..aim.target.clone()
+        }
+    };
+    let targets: Vec<Target> = aims.iter().map(target).collect();
+    let chains: Vec<Recorded> = recorded.iter().map(|known| known.chain.clone()).collect();
+    let changes = due(&targets, &chains).map_err(|e| Error::Internal(e.to_string()))?;
+    let attribution = |change: &Due| {
+        let corrected = recorded
+            .iter()
+            .find(|known| Some(known.chain.first) == change.corrects);
+        let new = || {
+            let mut pairs = targets.iter().zip(aims);
+            let aim = pairs.find(|(target, _)| target.key == change.key.as_str());
+            aim.map(|(_, aim)| aim.attribution)
+        };
+        corrected.map(|known| known.attribution).or_else(new)
+    };
+    Ok(changes
+        .into_iter()
+        .map(|change| (attribution(&change).unwrap_or_default(), change))
+        .map(|(attribution, change)| (change, attribution))
+        .collect())
+}
+
+/// What has to be recorded so that everything recorded of some things goes to `to`, `at` the time that counts, or at
+/// the time at which it was recorded.
+pub(crate) fn given(
+    recorded: &[Known],
+    to: Attribution,
+    at: Option<Timestamp>,
+) -> Result<Vec<(Due, Attribution)>> {
+    let mut aims: BTreeMap<&str, Aim> = BTreeMap::new();
+    for known in recorded.iter().filter(|it| !it.chain.quantity.is_zero()) {
+        let chain = &known.chain;
+        let first = first_key(&chain.key);
+        let aim = aims.entry(first).or_insert_with(|| Aim {
+            target: Target {
+                key: first.to_owned(),
+                meter: chain.meter.clone(),
+                quantity: Quantity::ZERO,
+                occurred_at: at.unwrap_or(chain.occurred_at),
+            },
+            attribution: to,
+        });
+        let sum = aim.target.quantity.checked_add(chain.quantity);
+        aim.target.quantity = sum.map_err(|e| Error::Internal(e.to_string()))?;
+    }
+    owed(&aims.into_values().collect::<Vec<_>>(), recorded)
 }
 
 /// Gathers stored events, in any order, into what they record.
@@ -105,4 +183,104 @@ pub(crate) async fn recorded_by_key(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_core::metering::BuiltInMeter;
+
+    use super::*;
+
+    fn to(customer: u128) -> Attribution {
+        Attribution {
+            customer: Some(Uuid::from_u128(customer).into()),
+            ..Attribution::default()
+        }
+    }
+
+    fn aim(quantity: u32, attribution: Attribution) -> Aim {
+        Aim {
+            target: Target {
+                key: "k".to_owned(),
+                meter: BuiltInMeter::CallDurationSeconds.code(),
+                quantity: Quantity::from_units(quantity),
+                occurred_at: Timestamp::UNIX_EPOCH,
+            },
+            attribution,
+        }
+    }
+
+    /// Events as they are stored, in order.
+    #[derive(Default)]
+    struct Stored(Vec<(UsageEventId, Due, Attribution)>);
+
+    impl Stored {
+        fn known(&self) -> Vec<Known> {
+            let event = |(id, due, attribution): &(UsageEventId, Due, Attribution)| RecordedEvent {
+                id: *id,
+                key: due.key.to_string(),
+                meter: due.meter.to_string(),
+                occurred_at: due.occurred_at,
+                quantity: due.quantity.to_decimal(),
+                corrects: due.corrects,
+                attribution: *attribution,
+            };
+            known(self.0.iter().map(event).collect()).unwrap()
+        }
+
+        fn add(&mut self, changes: Vec<(Due, Attribution)>) -> Vec<String> {
+            let text = |(due, to): &(Due, Attribution)| {
+                let customer = to.customer.map(|it| Uuid::from(it).as_u128());
+                format!("{} {} to {customer:?}", due.key, due.quantity)
+            };
+            let texts = changes.iter().map(text).collect();
+            for (due, attribution) in changes {
+                let id = Uuid::from_u128(u128::try_from(self.0.len()).unwrap() + 1);
+                self.0.push((id.into(), due, attribution));
+            }
+            texts
+        }
+
+        fn aim(&mut self, quantity: u32, attribution: Attribution) -> Vec<String> {
+            let changes = owed(&[aim(quantity, attribution)], &self.known()).unwrap();
+            self.add(changes)
+        }
+    }
+
+    #[test]
+    fn what_goes_to_somebody_else_is_taken_back_where_it_went() {
+        let mut stored = Stored::default();
+        assert_eq!(stored.aim(60, to(1)), ["k 60 to Some(1)"]);
+        assert_eq!(stored.aim(60, to(1)), Vec::<String>::new());
+        assert_eq!(
+            stored.aim(50, to(2)),
+            ["k@1 50 to Some(2)", "k:1 -60 to Some(1)"]
+        );
+        assert_eq!(
+            stored.aim(70, to(3)),
+            ["k@2 70 to Some(3)", "k@1:1 -50 to Some(2)"]
+        );
+        // Back to the first: its own chain goes on.
+        assert_eq!(
+            stored.aim(70, to(1)),
+            ["k:2 70 to Some(1)", "k@2:1 -70 to Some(3)"]
+        );
+        assert_eq!(stored.aim(70, to(1)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn everything_is_given_as_it_was_recorded() {
+        let mut stored = Stored::default();
+        stored.aim(60, to(1));
+        stored.aim(55, to(1));
+        let later = Timestamp::from_second(60).unwrap();
+        let changes = given(&stored.known(), to(2), Some(later)).unwrap();
+        let times: Vec<Timestamp> = changes.iter().map(|(due, _)| due.occurred_at).collect();
+        assert_eq!(times, [later, Timestamp::UNIX_EPOCH]);
+        assert_eq!(
+            stored.add(changes),
+            ["k@1 55 to Some(2)", "k:2 -55 to Some(1)"]
+        );
+        assert_eq!(given(&stored.known(), to(2), Some(later)).unwrap(), []);
+    }
 }

@@ -21,10 +21,11 @@ pub(super) struct Queued {
     pub(super) root: UsageEventId,
 }
 
-/// Locks the lanes that wait longest and are free, until the end of the transaction. An account is in one lane, so its
-/// usage is rated in the order in which it came.
+/// Takes up to so many free lanes until the end of the transaction, those that wait longest first. A lane is only tried
+/// when it is about to be returned, so none is held in vain, and another worker finds the others. Each lane is looked at
+/// by its first row alone, however deep the queue is. An account is in one lane, so its usage is rated in the order in
+/// which it came.
 pub(super) async fn claim_lanes(tx: &mut PgConnection) -> Result<Vec<i16>> {
-    // The limit stands below the locks, so none is taken that is not returned.
     let lanes = sqlx::query_scalar!(
         r#"select l.lane::smallint as "lane!" from (
                select s.lane, q.seq from generate_series(0, 63) as s (lane)
@@ -32,9 +33,10 @@ pub(super) async fn claim_lanes(tx: &mut PgConnection) -> Result<Vec<i16>> {
                    select q.seq from rating_queue q where q.lane = s.lane and q.parked_at is null order by q.seq limit 1
                    -- all organizations: the queue is the platform's
                ) q
-               order by q.seq limit $1
+               order by q.seq offset 0
            ) l
-           where pg_try_advisory_xact_lock(8243003, l.lane)"#,
+           where pg_try_advisory_xact_lock(8243003, l.lane)
+           limit $1"#,
         LANES_MAX,
     )
     .fetch_all(tx)

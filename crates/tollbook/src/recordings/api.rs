@@ -107,12 +107,15 @@ pub(crate) async fn media(
     let mut tx = app.db.begin(&member.actor).await?;
     let found = sql::media(&mut tx, member.organization, id).await?;
     drop(tx);
-    let (key, content_type) = found.ok_or(Error::NotFound("recording"))?;
-    let key = key.ok_or_else(|| {
-        Error::conflict(
-            "recording_not_ready",
-            "the recording is still being fetched from the provider",
-        )
+    let sound = found.ok_or(Error::NotFound("recording"))?;
+    let key = sound.object_key.ok_or_else(|| {
+        let (code, text) = if sound.is_expected {
+            let text = "the recording is still being fetched from the provider";
+            ("recording_not_ready", text)
+        } else {
+            ("recording_gone", "the provider has this recording no more")
+        };
+        Error::conflict(code, text)
     })?;
     let stored =
         |e: std::io::Error| Error::Unavailable(format!("recording {id} cannot be read: {e}"));
@@ -139,7 +142,10 @@ pub(crate) async fn media(
     );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(count));
-    headers.insert(header::CONTENT_TYPE, media_type(content_type.as_deref()));
+    headers.insert(
+        header::CONTENT_TYPE,
+        media_type(sound.content_type.as_deref()),
+    );
     if let Some(range) = content_range.and_then(|it| HeaderValue::from_str(&it).ok()) {
         headers.insert(header::CONTENT_RANGE, range);
     }

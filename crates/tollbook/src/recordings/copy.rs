@@ -1,11 +1,11 @@
-//! Copies a recording from the provider, before its link expires.
+//! Copies a recording from the provider, whose links expire.
 
 use tollbook_core::actor::Actor;
-use tollbook_core::calls::{MediaUrl, Provider};
+use tollbook_core::calls::{MediaUrl, ProcessingState, Provider, RecordingFact};
 use tollbook_core::ids::OrganizationId;
-use tollbook_providers::PhoneSystem;
+use tollbook_providers::{Download, Error as ProviderError, PhoneSystem};
 
-use super::sql;
+use super::sql::{self, Missing};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::integrations;
@@ -24,33 +24,16 @@ pub(crate) async fn copy(
     let mut tx = app.db.begin(&Actor::system()).await?;
     let found = sql::missing(&mut tx, organization, provider, sid).await?;
     drop(tx);
-    let Some((id, url, integration)) = found else {
+    let Some(missing) = found else {
         return Ok(());
     };
-    let file = match provider {
-        // Only the account's credentials open them.
-        Provider::Twilio => {
-            let account = integrations::account(app, integration).await?;
-            match account.phones() {
-                PhoneSystem::Twilio(client) => client.recording_media(sid, BYTES_MAX).await,
-                PhoneSystem::Openphone(_) => return Ok(()),
-            }
-        }
-        Provider::Openphone | Provider::Mightycall => {
-            app.http.download(&MediaUrl::new(url), BYTES_MAX).await
-        }
-    };
-    let file = match file {
-        Ok(file) => file,
-        // A link that has expired does not open again, however often it is tried.
-        Err(error @ tollbook_providers::Error::Rejected { .. }) if provider != Provider::Twilio => {
-            tracing::info!(recording = %id, %error, "a recording cannot be copied any more");
-            return Ok(());
-        }
-        Err(error) => {
-            let text = format!("recording {id} cannot be fetched: {error}");
-            return Err(Error::Unavailable(text));
-        }
+    let id = missing.id;
+    let Some(file) = fetch(app, provider, sid, &missing).await? else {
+        tracing::info!(recording = %id, "the provider has a recording no more");
+        let mut tx = app.db.begin(&Actor::system()).await?;
+        sql::give_up(&mut tx, organization, id, app.clock.now()).await?;
+        tx.commit().await?;
+        return Ok(());
     };
     let key = format!("recordings/{organization}/{id}");
     app.objects
@@ -61,4 +44,71 @@ pub(crate) async fn copy(
     sql::set_object(&mut tx, organization, id, &key, file.media_type.as_deref()).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The file; `None` once the provider says that there is none.
+async fn fetch(
+    app: &App,
+    provider: Provider,
+    sid: &str,
+    missing: &Missing,
+) -> Result<Option<Download>> {
+    let unavailable = |error: ProviderError| {
+        let text = format!("recording {} cannot be fetched: {error}", missing.id);
+        Error::Unavailable(text)
+    };
+    if provider == Provider::Twilio {
+        // Only the account's credentials open them.
+        let account = integrations::account(app, missing.integration).await?;
+        let PhoneSystem::Twilio(client) = account.phones() else {
+            return Ok(None);
+        };
+        let file = client.recording_media(sid, BYTES_MAX).await;
+        return file.map(Some).map_err(unavailable);
+    }
+    match app.http.download(&missing.url, BYTES_MAX).await {
+        Ok(file) => Ok(Some(file)),
+        // A link that has expired does not open again, however often it is tried.
+        Err(ProviderError::Rejected { .. }) => match fresh_link(app, sid, missing).await? {
+            Some(url) => {
+                let file = app.http.download(&url, BYTES_MAX).await;
+                file.map(Some).map_err(unavailable)
+            }
+            None => Ok(None),
+        },
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+/// Asks the provider for a link that works; `None` if it has no such recording.
+async fn fresh_link(app: &App, sid: &str, missing: &Missing) -> Result<Option<MediaUrl>> {
+    let account = integrations::account(app, missing.integration).await?;
+    let PhoneSystem::Openphone(client) = account.phones() else {
+        return Ok(None);
+    };
+    let recordings = client.recordings(&missing.call_sid).await?;
+    let Some(fact) = of_sid(recordings, sid) else {
+        return Ok(None);
+    };
+    match (fact.state, fact.media) {
+        (ProcessingState::Absent | ProcessingState::Failed | ProcessingState::Deleted, _)
+        | (ProcessingState::Completed, None) => Ok(None),
+        (ProcessingState::Completed, Some(media)) => Ok(Some(media.url)),
+        (ProcessingState::InProgress, _) => {
+            let text = format!("recording {} is not finished", missing.id);
+            Err(Error::Unavailable(text))
+        }
+    }
+}
+
+/// The recording of that id; of a webhook that gave none, the one at that place of the call's.
+fn of_sid(recordings: Vec<RecordingFact>, sid: &str) -> Option<RecordingFact> {
+    let place = sid
+        .rsplit_once('/')
+        .and_then(|(_, place)| place.parse().ok());
+    let mut recordings = recordings.into_iter();
+    match place {
+        Some(place) => recordings.nth(usize::checked_sub(place, 1)?),
+        None => recordings.find(|fact| fact.sid == sid),
+    }
 }

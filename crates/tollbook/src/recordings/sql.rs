@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use tollbook_core::calls::Provider;
+use tollbook_core::calls::{MediaUrl, Provider};
 use tollbook_core::ids::{CallId, IntegrationId, OrganizationId, RecordingId};
 use uuid::Uuid;
 
@@ -73,40 +73,89 @@ pub(super) async fn list(
         .collect())
 }
 
-/// Where the sound of a recording is that the reader may hear, with its media type; `None` if there is no such recording.
+/// The sound of a recording.
+pub(super) struct Sound {
+    /// Where it is, once it has been copied.
+    pub(super) object_key: Option<String>,
+    pub(super) content_type: Option<String>,
+    /// Whether it is still to be copied.
+    pub(super) is_expected: bool,
+}
+
+/// The sound of a recording that the reader may hear; `None` if there is no such recording.
 pub(super) async fn media(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: RecordingId,
-) -> Result<Option<(Option<String>, Option<String>)>> {
+) -> Result<Option<Sound>> {
     let row = sqlx::query!(
-        "select object_key, content_type from recordings where organization_id = $1 and id = $2",
+        r#"select object_key, content_type, given_up_at is null as "is_expected!"
+         from recordings where organization_id = $1 and id = $2"#,
         organization.uuid(),
         id.uuid(),
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| (row.object_key, row.content_type)))
+    Ok(row.map(|row| Sound {
+        object_key: row.object_key,
+        content_type: row.content_type,
+        is_expected: row.is_expected,
+    }))
 }
 
-/// The recording that is still at the provider, with the provider's link and the account that opens it.
+/// A recording that is still at the provider.
+pub(super) struct Missing {
+    pub(super) id: RecordingId,
+    /// The provider's link, which may have expired.
+    pub(super) url: MediaUrl,
+    /// The account that has it.
+    pub(super) integration: IntegrationId,
+    /// The provider's id of the call record that it belongs to.
+    pub(super) call_sid: String,
+}
+
+/// The recording, unless it has been copied or given up.
 pub(super) async fn missing(
     tx: &mut PgConnection,
     organization: OrganizationId,
     provider: Provider,
     sid: &str,
-) -> Result<Option<(RecordingId, String, IntegrationId)>> {
+) -> Result<Option<Missing>> {
     let row = sqlx::query!(
-        r#"select r.id, r.provider_url as "url!", c.integration_id
-         from recordings r join calls c on c.organization_id = r.organization_id and c.id = r.call_id
-         where r.organization_id = $1 and r.provider = $2 and r.sid = $3 and r.object_key is null and r.provider_url is not null"#,
+        r#"select r.id, r.provider_url as "url!", l.integration_id, l.sid
+         from recordings r join call_legs l on l.organization_id = r.organization_id and l.id = r.leg_id
+         where r.organization_id = $1 and r.provider = $2 and r.sid = $3 and r.object_key is null and r.provider_url is not null
+             and r.given_up_at is null"#,
         organization.uuid(),
         provider.as_str(),
         sid,
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| (row.id.into(), row.url, row.integration_id.into())))
+    Ok(row.map(|row| Missing {
+        id: row.id.into(),
+        url: MediaUrl::new(row.url),
+        integration: row.integration_id.into(),
+        call_sid: row.sid,
+    }))
+}
+
+/// Notes that the provider has the recording no more: it will not be asked for again.
+pub(super) async fn give_up(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: RecordingId,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query!(
+        "update recordings set given_up_at = $3 where organization_id = $1 and id = $2 and object_key is null",
+        organization.uuid(),
+        id.uuid(),
+        now.to_sqlx() as _,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Says where the copy is.

@@ -8,7 +8,7 @@ pub mod traffic;
 mod world;
 
 pub(crate) use phones::Phones;
-pub(crate) use player::{Calendar, Player, Progress, last_heard, tally};
+pub(crate) use player::{Calendar, Player, Progress, STRIDE, last_heard, tally};
 pub(crate) use stage::Stage;
 pub use world::{Provider, Twilio, connect_twilio, connect_workspace};
 pub(crate) use world::{Providers, SignIn, World, accounts_alone, set_up};

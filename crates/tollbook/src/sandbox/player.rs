@@ -20,8 +20,8 @@ const CLOSES: (i8, i8) = (18, 45);
 const JOINED: (i8, i8) = (9, 40);
 /// How far back the past goes.
 const PAST_DAYS: i64 = 35;
-/// How far the clock is set at a time where nobody watches.
-const STRIDE: SignedDuration = SignedDuration::from_hours(4);
+/// How far the clock is set at a time where nobody watches. Links to recordings have to outlast it.
+pub(crate) const STRIDE: SignedDuration = SignedDuration::from_hours(4);
 
 /// How far the past has been played.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,16 @@
 //! Recordings and voicemails: links that expire.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::state::State;
 
-/// How long a link works.
-const LINK_TTL: SignedDuration = SignedDuration::from_hours(1);
-
 impl State {
-    /// A link to a recording or voicemail, good for an hour of the sandbox's clock.
+    /// A link to a recording or voicemail, good for a while by the sandbox's clock.
     pub(super) fn media_url(&self, sid: &str, seconds: u32) -> String {
-        let expires = self.now.checked_add(LINK_TTL).unwrap_or(Timestamp::MAX);
+        let expires = self
+            .now
+            .checked_add(self.link_ttl)
+            .unwrap_or(Timestamp::MAX);
         let expires = expires.as_second();
         let signature = self.media_signature(sid, seconds, expires);
         format!(

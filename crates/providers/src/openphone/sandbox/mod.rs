@@ -18,7 +18,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tollbook_core::phone::E164;
 
 pub use script::{Ending, Fate, Line, ScriptedCall, ScriptedMessage};
@@ -43,6 +43,8 @@ pub struct SandboxOptions {
     pub lanes: usize,
     /// By how much the waits between attempts to deliver are divided.
     pub speed: NonZeroU32,
+    /// How long links to recordings and voicemails work.
+    pub link_ttl: SignedDuration,
 }
 
 /// A workspace to be set up.
@@ -125,6 +127,7 @@ impl Default for SandboxOptions {
             requests_per_second: NonZeroU32::MIN.saturating_add(9),
             lanes: 1,
             speed: NonZeroU32::MIN,
+            link_ttl: SignedDuration::from_hours(1),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::deliver::{Delivery, Format};
@@ -21,6 +21,7 @@ pub(super) struct State {
     pub(super) knobs: Knobs,
     pub(super) workspaces: Vec<Workspace>,
     pub(super) outbox: Vec<Delivery>,
+    pub(super) link_ttl: SignedDuration,
     seed: u64,
     counters: BTreeMap<&'static str, u64>,
     /// Ordered by time, then by when it was planned.
@@ -66,6 +67,7 @@ impl State {
             knobs: Knobs::default(),
             workspaces: Vec::new(),
             outbox: Vec::new(),
+            link_ttl: options.link_ttl,
             seed: options.seed,
             counters: BTreeMap::new(),
             timeline: BTreeMap::new(),

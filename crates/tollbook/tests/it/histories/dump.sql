@@ -49,7 +49,9 @@ select concat_ws(' | ', 'voicemail', c.root, v.sid, v.duration_seconds, v.transc
         (select count(*) from voicemail_viewers w where w.voicemail_id = v.id and w.occurred_at = v.occurred_at) || ' lists')
     from voicemails v join call c on c.id = v.call_id
 union all
-select concat_ws(' | ', 'recording', c.root, r.duration_seconds, r.content_type, r.object_key is not null,
+-- Without the provider's id and when it was started: version 1's webhook of a recording lists its sound without either, and
+-- asked for the same recording the provider gives both.
+select concat_ws(' | ', 'recording', c.root, r.occurred_at, r.duration_seconds, r.content_type, r.object_key is not null,
         'seen by ' || (select string_agg(a.sid, ',' order by a.sid) from unnest(r.viewer_ids) u (id) join agent a on a.user_id = u.id))
     from recordings r join call c on c.id = r.call_id
 union all
@@ -60,13 +62,13 @@ union all
 select concat_ws(' | ', 'prospect', c.kind, p.name, (select count(*) from customer_numbers n where n.customer_id = c.id) || ' numbers')
     from customers c join person p on p.id = c.id
 union all
--- The voicemail of a caller who was sent on counts on the number that was known when it came: of one of the two.
-select concat_ws(' | ', 'usage', u.meter, case when u.meter <> 'voicemail' then 'on ' || l.e164 end, 'of ' || p.name, 'call ' || c.root, sum(u.quantity))
+select concat_ws(' | ', 'usage', u.meter, 'on ' || l.e164, 'of ' || p.name, 'by ' || a.sid, u.occurred_at, 'call ' || c.root, sum(u.quantity))
     from usage_events u
     left join line l on l.id = u.mapping_id
     left join person p on p.id = u.customer_id
+    left join agent a on a.user_id = u.user_id
     left join call c on c.id = u.call_id
-    group by u.meter, case when u.meter <> 'voicemail' then 'on ' || l.e164 end, p.name, c.root having sum(u.quantity) <> 0
+    group by u.meter, l.e164, p.name, a.sid, u.occurred_at, c.root having sum(u.quantity) <> 0
 union all
 select concat_ws(' | ', 'counter', meter, period_start, quantity) from usage_counters where quantity <> 0
 union all
@@ -76,4 +78,6 @@ union all
 select concat_ws(' | ', 'charge', 'of ' || p.name, 'call ' || c.root, k.kind, k.price_key, sum(k.quantity), sum(k.amount), k.currency)
     from charge k left join person p on p.id = k.customer_id left join call c on c.id = k.call_id
     group by p.name, c.root, k.kind, k.price_key, k.currency
+    -- Usage that was taken back to the last unit may have left a charge of nothing.
+    having sum(k.quantity) <> 0 or sum(k.amount) <> 0
 order by line

@@ -1,13 +1,13 @@
 //! The same calls, told in any order, twice, or with gaps, come to the same rows: through the provider's webhooks, the
 //! inbox, interpretation and rating.
 //!
-//! `TOLLBOOK_HISTORIES=calls,orders` plays more of them than the suite does, such as `1000,50`. The suite's one order holds
-//! everything, shuffled and with repetitions, on two nodes; every second one has gaps that are closed by asking the
-//! provider.
+//! `TOLLBOOK_HISTORIES=calls,orders` plays more of them than the suite does, such as `1000,50`. Every order is shuffled and
+//! has repetitions. The first one holds everything, and comes to two nodes; all others have gaps, which are closed by
+//! asking the provider.
 
 mod traffic;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
 use rand::seq::SliceRandom as _;
@@ -32,18 +32,28 @@ const COURSE: [&str; 5] = [
 /// An installation that the calls come to.
 struct Place {
     app: TestApp,
+}
+
+/// An installation that nothing has come to yet: each order gets a copy of it.
+struct Scene {
+    app: TestApp,
+    phones: Phones,
+    workspaces: Vec<traffic::Workspace>,
     integrations: [IntegrationId; 2],
 }
 
-impl Place {
-    async fn new(app: TestApp, phones: &Phones, workspaces: &[traffic::Workspace]) -> Self {
+impl Scene {
+    async fn new() -> Self {
+        let app = TestApp::start().await;
+        let phones = Phones::start(&app).await;
+        let workspaces = traffic::workspaces(&phones);
         let acme = app.organization("Acme").await;
         app.sell_per_call(&acme).await;
         let mut integrations = Vec::new();
         for (key, surface) in KEYS.iter().zip([Surface::V2026, Surface::V1]) {
             integrations.push(phones.connect(&app, &acme, key, surface).await);
         }
-        for workspace in workspaces {
+        for workspace in &workspaces {
             for sid in &workspace.seeded.user_sids {
                 let user = app.member(&acme).await;
                 app.link_user(&acme, user.id.uuid(), sid).await;
@@ -51,17 +61,27 @@ impl Place {
             }
         }
         let integrations = integrations.try_into().unwrap();
-        Self { app, integrations }
+        Self {
+            app,
+            phones,
+            workspaces,
+            integrations,
+        }
     }
 
-    /// Everything that was sent to this installation, account by account.
-    fn caught(&self, phones: &Phones) -> Vec<Posted> {
-        self.integrations
-            .iter()
-            .flat_map(|id| phones.caught(*id))
-            .collect()
+    /// Lets the calls happen; returns what the provider tells of them, account by account.
+    async fn play(&self, calls: usize) -> (traffic::Truth, Vec<Posted>) {
+        let now = self.app.now();
+        let truth = traffic::play(&self.phones, &self.workspaces, calls, now);
+        let drained = self.phones.sandbox.drain(now).await;
+        assert_eq!((drained.refused, drained.given_up), (0, 0));
+        let accounts = self.integrations.iter();
+        let posted = accounts.flat_map(|id| self.phones.caught(*id)).collect();
+        (truth, posted)
     }
+}
 
+impl Place {
     /// Lets everything that has come take effect, what has to be asked for included.
     async fn settle(&self) {
         let waiting = "select (select count(*) from inbox_queue) + (select count(*) from rating_queue) + (select count(*) from jobs)
@@ -81,6 +101,13 @@ impl Place {
             .await
             .unwrap();
         lines
+    }
+
+    /// What is derived agrees with what it is derived from.
+    async fn assert_clean(&self) {
+        let report = self.app.app.verify(|_| {}).await.unwrap();
+        let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
+        assert_eq!(differences, Vec::<String>::new());
     }
 
     /// The timeline of every call.
@@ -126,6 +153,9 @@ fn shuffled(posted: &[Posted], rng: &mut ChaCha8Rng) -> Vec<Posted> {
 }
 
 /// Loses some of what is told of the course of calls, but never the last word about one.
+///
+/// And never the last word about who answered, if another one before it stays: version 2026-03-30 tells that in
+/// `call.answered` alone and not in `call.completed`, so nothing says then that there is something to ask for.
 fn with_gaps(posted: &[Posted], rng: &mut ChaCha8Rng) -> Vec<Posted> {
     let is_course = |one: &Posted| COURSE.contains(&one.kind().as_str());
     let mut left: HashMap<String, usize> = HashMap::new();
@@ -133,13 +163,19 @@ fn with_gaps(posted: &[Posted], rng: &mut ChaCha8Rng) -> Vec<Posted> {
         *left.entry(one.subject()).or_default() += 1;
     }
     let mut kept = Vec::new();
+    let mut answered: HashSet<String> = HashSet::new();
     for one in posted {
-        if is_course(one) && rng.random_bool(0.3) {
-            let left = left.get_mut(&one.subject()).unwrap();
+        let subject = one.subject();
+        let is_answer = one.kind() == "call.answered";
+        if is_course(one) && rng.random_bool(0.3) && !(is_answer && answered.contains(&subject)) {
+            let left = left.get_mut(&subject).unwrap();
             if *left > 1 {
                 *left -= 1;
                 continue;
             }
+        }
+        if is_answer {
+            answered.insert(subject);
         }
         kept.push(one.clone());
     }
@@ -165,7 +201,7 @@ fn assert_same(what: &str, expected: &[String], found: &[String]) {
 }
 
 fn size() -> (usize, usize) {
-    let text = std::env::var("TOLLBOOK_HISTORIES").unwrap_or_else(|_| "30,1".to_owned());
+    let text = std::env::var("TOLLBOOK_HISTORIES").unwrap_or_else(|_| "30,2".to_owned());
     let (calls, orders) = text.split_once(',').unwrap();
     (calls.parse().unwrap(), orders.parse().unwrap())
 }
@@ -173,24 +209,19 @@ fn size() -> (usize, usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_told_in_any_order_come_to_the_same_rows() {
     let (calls, orders) = size();
-    let first = TestApp::start().await;
-    let phones = Phones::start(&first).await;
-    let workspaces = traffic::workspaces(&phones);
-    let reference = Place::new(first, &phones, &workspaces).await;
-    let mut places = Vec::new();
-    for _ in 0..orders {
-        places.push(Place::new(TestApp::start().await, &phones, &workspaces).await);
-    }
-    let now = reference.app.now();
-    let truth = traffic::play(&phones, &workspaces, calls, now);
-    let drained = phones.sandbox.drain(now).await;
-    assert_eq!((drained.refused, drained.given_up), (0, 0));
+    let mut scene = Scene::new().await;
+    let (truth, posted) = scene.play(calls).await;
+    scene.app.close().await;
 
-    for posted in reference.caught(&phones) {
-        assert_eq!(reference.app.redeliver(&posted).await, 204);
+    let reference = Place {
+        app: scene.app.copy().await,
+    };
+    for posted in &posted {
+        assert_eq!(reference.app.redeliver(posted).await, 204);
     }
     reference.settle().await;
     let (expected, timelines) = (reference.dump().await, reference.timelines().await);
+    reference.assert_clean().await;
     let facts = reference
         .app
         .count("select count(*) from calls where merged_into_id is null")
@@ -202,33 +233,29 @@ async fn calls_told_in_any_order_come_to_the_same_rows() {
         .await;
     assert_eq!(seconds, truth.talked_seconds, "time talked");
 
-    let check = async |(number, place): (usize, Place)| {
-        let mut rng = ChaCha8Rng::seed_from_u64(number.try_into().unwrap());
-        let sent = place.caught(&phones);
-        let (is_whole, sent) = match number % 2 {
-            0 => (true, shuffled(&sent, &mut rng)),
-            _ => (false, shuffled(&with_gaps(&sent, &mut rng), &mut rng)),
+    let check = async |number: usize| {
+        let place = Place {
+            app: scene.app.copy().await,
         };
+        let mut rng = ChaCha8Rng::seed_from_u64(number.try_into().unwrap());
         if number == 0 {
             // To two nodes on one database, each with interpreters of its own.
+            let sent = shuffled(&posted, &mut rng);
             let other = place.app.beside().await;
             let (first, second) = sent.split_at(sent.len() / 2);
             futures_util::join!(place.app.deliver_all(first), other.deliver_all(second));
-            place.settle().await;
         } else {
+            let sent = shuffled(&with_gaps(&posted, &mut rng), &mut rng);
             place.app.deliver_all(&sent).await;
-            place.settle().await;
         }
+        place.settle().await;
         assert_same(&format!("order {number}"), &expected, &place.dump().await);
-        if is_whole {
-            assert_same(
-                &format!("timelines of order {number}"),
-                &timelines,
-                &place.timelines().await,
-            );
+        place.assert_clean().await;
+        if number == 0 {
+            assert_same("timelines", &timelines, &place.timelines().await);
         }
     };
-    futures_util::stream::iter(places.into_iter().enumerate())
+    futures_util::stream::iter(0..orders)
         .for_each_concurrent(2, check)
         .await;
 }

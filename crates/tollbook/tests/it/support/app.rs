@@ -60,6 +60,19 @@ impl TestApp {
         Self::run(database, true, files, Work::Web, |_| {}).await
     }
 
+    /// Starts everything anew on a copy of the database of an application that has been closed.
+    pub(crate) async fn copy(&self) -> Self {
+        let files = Arc::new(tempfile::tempdir().unwrap());
+        let database = Arc::new(self.database.copy().await);
+        Self::run(database, true, files, Work::All, |_| {}).await
+    }
+
+    /// Ends everything but the database.
+    pub(crate) async fn close(&mut self) {
+        self.stop().await;
+        self.app.db.close().await;
+    }
+
     /// Another node on the same database.
     pub(crate) async fn beside(&self) -> Self {
         let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
@@ -90,7 +103,7 @@ impl TestApp {
         let db = Db::connect(&database.connection, 10).await.unwrap();
         let now: Timestamp = "2026-03-02T15:00:00Z".parse().unwrap();
         let secrets = Secrets::new("a secret key of the tests, long enough");
-        let http = Http::new(Timeouts::default()).unwrap();
+        let http = Http::new(Timeouts::default()).unwrap().hurried();
         let app = App::new(db, Clock::manual(now), settings, secrets, http);
         let node = Node::start(app.clone(), &database.connection, work, listener).unwrap();
         let client = reqwest::Client::builder()
