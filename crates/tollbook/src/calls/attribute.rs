@@ -205,7 +205,7 @@ async fn give(
         organization.uuid(),
         call.uuid(),
         customer.uuid(),
-        held.attribution.customer.map(|it| it.uuid()),
+        held.attribution.customer.map(CustomerId::uuid),
     )
     .execute(&mut *tx)
     .await?;

@@ -1,6 +1,6 @@
 //! Calls against their legs: how far a call is, how it ended and when follows from what the provider said of its parts.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tollbook_core::calls::{Outcome, Phase};
 use tollbook_core::ids::{CallId, OrganizationId};
 use uuid::Uuid;
@@ -81,30 +81,43 @@ fn compare(
     expected: &ByLegs,
     found: &ByLegs,
 ) -> Vec<Difference> {
-    let columns = |call: &ByLegs| {
-        [
-            ("state", call.phase.as_str().to_owned()),
-            ("outcome", text(call.outcome.map(Outcome::as_str))),
-            ("started_at", at(Some(call.started_at))),
-            ("answered_at", at(call.answered_at)),
-            ("ended_at", at(call.ended_at)),
-        ]
-    };
-    let pairs = columns(expected).into_iter().zip(columns(found));
-    pairs
-        .filter(|((_, expected), (_, found))| expected != found)
-        .map(|((what, expected), (_, found))| {
+    let same = |what, expected: &str, found: &str| {
+        (expected != found).then(|| {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
             difference(organization, "calls", id.to_string(), what, expected, found)
         })
-        .collect()
+    };
+    let outcome = |call: &ByLegs| text(call.outcome.map(Outcome::as_str));
+    let started = (Some(expected.started_at), Some(found.started_at));
+    let times = [
+        ("started_at", started),
+        ("answered_at", (expected.answered_at, found.answered_at)),
+        ("ended_at", (expected.ended_at, found.ended_at)),
+    ];
+    let times = times
+        .into_iter()
+        .filter(|(_, (expected, found))| !is_stored_as(*expected, *found))
+        .filter_map(|(what, (expected, found))| same(what, &at(expected), &at(found)));
+    let state = same("state", expected.phase.as_str(), found.phase.as_str());
+    let outcome = same("outcome", &outcome(expected), &outcome(found));
+    state.into_iter().chain(outcome).chain(times).collect()
+}
+
+/// A time is stored to the microsecond: cut off or rounded, as it came by number or by text.
+fn is_stored_as(time: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
+    match (time, stored) {
+        (Some(time), Some(stored)) => {
+            time.duration_since(stored).abs() < SignedDuration::from_micros(1)
+        }
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 fn text(value: Option<&str>) -> String {
     value.unwrap_or("none").to_owned()
 }
 
-/// As it is stored: to the microsecond.
 fn at(time: Option<Timestamp>) -> String {
-    let stored = time.and_then(|it| Timestamp::from_microsecond(it.as_microsecond()).ok());
-    stored.map_or_else(|| text(None), |it| it.to_string())
+    time.map_or_else(|| text(None), |it| it.to_string())
 }

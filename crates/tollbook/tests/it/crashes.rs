@@ -158,19 +158,15 @@ enum Victim {
     Database,
 }
 
-/// Kills the postmaster with all its backends. It may just be starting, and write the file.
-fn kill_database(folder: &Path) {
-    let deadline = Instant::now() + WAIT_MAX;
-    let postmaster = loop {
-        let file = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid"));
-        let process = file
-            .ok()
-            .and_then(|it| Some(it.lines().next()?.trim().to_owned()));
-        if let Some(process) = process.filter(|it| Path::new("/proc").join(it).exists()) {
-            break process;
-        }
-        assert!(Instant::now() < deadline, "there is no database to kill");
-        std::thread::yield_now();
+/// Kills the postmaster with all its backends. False if there is none: it may just be starting, or the server may have
+/// ended because it died too often, and then a new one has to be started.
+fn kill_database(folder: &Path) -> bool {
+    let file = std::fs::read_to_string(folder.join("postgres/data/postmaster.pid"));
+    let first = file
+        .ok()
+        .and_then(|it| Some(it.lines().next()?.trim().to_owned()));
+    let Some(postmaster) = first.filter(|it| Path::new("/proc").join(it).exists()) else {
+        return false;
     };
     let children = Command::new("ps")
         .args(["-o", "pid=", "--ppid", &postmaster])
@@ -185,6 +181,7 @@ fn kill_database(folder: &Path) {
         .unwrap();
     // A backend may have ended by itself meanwhile, of which `kill` complains.
     let _ = killed;
+    true
 }
 
 /// Something to be acknowledged: a usage event, or a webhook.
@@ -365,14 +362,15 @@ async fn survive(victim: Victim, seed: u64) {
         if server.process.try_wait().unwrap().is_some() {
             server = Server::start(folder.path());
         }
+        let mut is_killed = true;
         let share = events / (KILLS + 1);
         let until = random.random_range(share / 2..share + share / 2).max(1);
         let (done, refused) = send_all(&server.base, open, until, || match victim {
             Victim::Server => server.process.kill().unwrap(),
-            Victim::Database => kill_database(folder.path()),
+            Victim::Database => is_killed = kill_database(folder.path()),
         })
         .await;
-        kills += 1;
+        kills += usize::from(is_killed);
         if victim == Victim::Server {
             server.kill();
             server = Server::start(folder.path());
