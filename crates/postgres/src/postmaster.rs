@@ -5,11 +5,17 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, test_kill_process};
 
 use crate::{Error, Installation, account::Account};
+
+/// How long a process may take to go after its file went, and how often that is looked at.
+const ENDING_MAX: Duration = Duration::from_secs(5);
+const ENDING_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The lines of `postmaster.pid` that matter here.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,8 +87,8 @@ pub(crate) fn stop_orphan(
             ])
             .arg(data);
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        // It also fails when the server ended by itself in the meantime.
-        if status.is_ok_and(|status| status.success()) || !runs_in(pid, data) {
+        // It also fails when the server is ending by itself: its file goes a moment before its process does.
+        if status.is_ok_and(|status| status.success()) || ends_by_itself(pid, data) {
             return Ok(());
         }
     }
@@ -90,6 +96,17 @@ pub(crate) fn stop_orphan(
         root: data.into(),
         pid,
     })
+}
+
+fn ends_by_itself(pid: i32, data: &Path) -> bool {
+    let until = Instant::now() + ENDING_MAX;
+    while runs_in(pid, data) {
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::sleep(ENDING_INTERVAL);
+    }
+    true
 }
 
 /// Whether process `pid` is alive and works in `data`. Where the system does not tell in which folder a
