@@ -77,9 +77,11 @@ pub(super) fn row(found: &Found<'_>) -> CallRow {
         Direction::Incoming => (external.clone(), ours),
         Direction::Outgoing => (ours, external.clone()),
     };
-    // What was asked for before the call went on says nothing about how long to wait now.
+    // What was asked for before the call went on, or before another record joined it, says nothing about how long to
+    // wait now.
+    let leg_count = plan.call.legs().len();
     let fetches = known
-        .filter(|k| k.phase == state.phase)
+        .filter(|k| k.phase == state.phase && k.leg_count == leg_count)
         .map_or(0, |k| k.fetches);
     CallRow {
         organization_id: plan.organization,
@@ -103,7 +105,7 @@ pub(super) fn row(found: &Found<'_>) -> CallRow {
         answered_at: state.answered_at,
         ended_at: ended_at(&plan.call),
         billable_seconds: state.billable.map_or(0, |s| i64::from(s.get())),
-        leg_count: plan.call.legs().len(),
+        leg_count,
         check_at: next_check(&plan.call, fetches).map(|check| match check {
             Check::Fetch { at, .. } | Check::Sweep { at, .. } => at,
         }),

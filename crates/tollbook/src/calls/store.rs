@@ -37,6 +37,7 @@ pub(crate) struct StoredCall {
     pub(crate) id: CallId,
     pub(crate) phase: Phase,
     pub(crate) attribution: Attribution,
+    pub(crate) leg_count: usize,
     pub(crate) fetches: u32,
 }
 
@@ -262,7 +263,7 @@ pub(crate) async fn calls(
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select c.id, c.state as "state: Text<Phase>", c.answered_by, c.mapping_id, c.customer_id, c.fetches
+        r#"select c.id, c.state as "state: Text<Phase>", c.answered_by, c.mapping_id, c.customer_id, c.leg_count, c.fetches
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id
          where c.merged_into_id is null"#,
@@ -282,6 +283,7 @@ pub(crate) async fn calls(
                     mapping: row.mapping_id.map(MappingId::from),
                     customer: row.customer_id.map(CustomerId::from),
                 },
+                leg_count: usize::try_from(row.leg_count).unwrap_or(0),
                 fetches: u32::try_from(row.fetches).unwrap_or(0),
             };
             (call.id, call)

@@ -29,7 +29,14 @@ struct Webhook {
 }
 
 /// What a webhook must have left: a record of this kind with the provider's id.
-type Trace = (&'static str, Uuid, String);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Trace {
+    kind: &'static str,
+    integration: Uuid,
+    sid: String,
+    /// The record that it is a part of: the same recording may be known by its place in that record instead.
+    of: Option<String>,
+}
 
 /// Interprets stored webhooks again, as far as to see whether what they tell of is there.
 pub(super) async fn run(app: &App, tell: &mut impl FnMut(u64)) -> Result<Vec<Difference>> {
@@ -97,7 +104,7 @@ async fn chunk(
     }
     for (webhook, traces) in left {
         for trace in traces.iter().filter(|trace| !known.contains(*trace)) {
-            let (kind, _, sid) = trace;
+            let Trace { kind, sid, .. } = trace;
             differences.push(webhook.note(
                 "inbox",
                 "meaning",
@@ -114,24 +121,33 @@ impl Webhook {
         let came_at = self.received_at.to_jiff();
         let Ok(events) = crate::inbox::parse(self.provider.0, &self.body, came_at) else {
             // What cannot be read waits for a person, in the queue.
-            return vec![("readable body", self.integration_id, self.id.to_string())];
+            return vec![self.trace("readable body", self.id.to_string())];
         };
-        let trace = |kind, sid: String| Some((kind, self.integration_id, sid));
         events
             .into_iter()
             .filter_map(|event| match event.fact {
-                Fact::Call(fact) => trace("call_legs", fact.sid),
-                Fact::Message(fact) => trace("messages", fact.sid),
-                Fact::Voicemail(fact) => trace("voicemails", fact.sid),
-                Fact::Recording(fact) if fact.state == ProcessingState::Completed => {
-                    trace("recordings", fact.sid)
-                }
+                Fact::Call(fact) => Some(self.trace("call_legs", fact.sid)),
+                Fact::Message(fact) => Some(self.trace("messages", fact.sid)),
+                Fact::Voicemail(fact) => Some(self.trace("voicemails", fact.sid)),
+                Fact::Recording(fact) if fact.state == ProcessingState::Completed => Some(Trace {
+                    of: Some(fact.call_sid),
+                    ..self.trace("recordings", fact.sid)
+                }),
                 Fact::Recording(_)
                 | Fact::Transcript(_)
                 | Fact::Summary(_)
                 | Fact::Ignored { .. } => None,
             })
             .collect()
+    }
+
+    fn trace(&self, kind: &'static str, sid: String) -> Trace {
+        Trace {
+            kind,
+            integration: self.integration_id,
+            sid,
+            of: None,
+        }
     }
 
     fn note(&self, table: &str, what: &str, expected: &str, found: &str) -> Difference {
@@ -148,18 +164,15 @@ impl Webhook {
 
 /// Which of these there are.
 async fn known(tx: &mut PgConnection, wanted: &[&Trace]) -> Result<HashSet<Trace>> {
-    const KINDS: [&str; 4] = ["call_legs", "messages", "voicemails", "recordings"];
-    let kinds: Vec<&str> = wanted.iter().map(|(kind, ..)| *kind).collect();
-    let integrations: Vec<Uuid> = wanted
-        .iter()
-        .map(|(_, integration, _)| *integration)
-        .collect();
-    let sids: Vec<&str> = wanted.iter().map(|(.., sid)| sid.as_str()).collect();
-    let rows = sqlx::query!(
+    let kinds: Vec<&str> = wanted.iter().map(|it| it.kind).collect();
+    let integrations: Vec<Uuid> = wanted.iter().map(|it| it.integration).collect();
+    let sids: Vec<&str> = wanted.iter().map(|it| it.sid.as_str()).collect();
+    let of: Vec<Option<&str>> = wanted.iter().map(|it| it.of.as_deref()).collect();
+    let rows = sqlx::query_scalar!(
         r#"with k as (
-             select * from unnest($1::text[], $2::uuid[], $3::text[]) as k (kind, integration_id, sid)
+             select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) with ordinality as k (kind, integration_id, sid, of_sid, n)
          )
-         select k.kind as "kind!", k.integration_id as "integration_id!", k.sid as "sid!"
+         select k.n as "n!"
          from k
          join integrations i on i.id = k.integration_id
          where case k.kind
@@ -174,18 +187,20 @@ async fn known(tx: &mut PgConnection, wanted: &[&Trace]) -> Result<HashSet<Trace
              when 'recordings' then
                  exists (select from recordings r where r.organization_id = i.organization_id and r.provider = i.provider and r.sid = k.sid)
                  or exists (select from organizations o join recordings r on r.organization_id = o.id and r.provider = i.provider and r.sid = k.sid)
+                 -- Known by its place, or told by its place and known by its id.
+                 or exists (select from call_legs l join recordings r on r.organization_id = l.organization_id and r.leg_id = l.id
+                     where l.integration_id = i.id and l.sid = k.of_sid
+                         and (starts_with(k.sid, k.of_sid || '/') or starts_with(r.sid, k.of_sid || '/')))
          end"#,
         &kinds as &[&str],
         &integrations,
         &sids as &[&str],
+        &of as &[Option<&str>],
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows
+    let known = rows
         .into_iter()
-        .filter_map(|row| {
-            let kind = KINDS.into_iter().find(|kind| *kind == row.kind)?;
-            Some((kind, row.integration_id, row.sid))
-        })
-        .collect())
+        .filter_map(|n| wanted.get(usize::try_from(n).ok()?.checked_sub(1)?));
+    Ok(known.map(|trace| (*trace).clone()).collect())
 }
