@@ -71,6 +71,13 @@ async fn measure() {
     let url = cluster.url();
     let node = Node::start(&["--only", "web", "--database-url", &url], &[]);
     make_organization(&cluster, NUMBERS);
+    // The platform sells to it, so that each event has a row in the rating queue.
+    let account = format!(
+        "insert into accounts (organization_id, id, payer) values ('{}', '{}', 'organization')",
+        id(1, 0),
+        id(4, 0)
+    );
+    cluster.run("tollbook", &account);
     let (mut handler, empty) = start_empty_handler();
     let bench = Bench {
         cluster,

@@ -49,6 +49,7 @@ async fn main() {
         println!("ring: there is no filled data folder, run `cargo xtask bench ring`");
         return;
     };
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let node = Node::start(&["--data-dir", data.to_str().unwrap()], &[]);
     let base = format!("http://{}", node.address);
     let rings: Arc<Mutex<Rings>> = Arc::default();

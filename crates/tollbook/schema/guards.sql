@@ -238,6 +238,14 @@ $$;
 create or replace trigger guard_references after insert on usage_events
     referencing new table as added for each statement execute function guard_usage_references();
 
+-- Before the platform first sells to an organization, its usage is not queued for the platform. Whoever makes the account
+-- waits for the usage that is on its way, and nobody adds any until the account is there: none is left out.
+create or replace function hold_usage() returns void language sql security definer set search_path = public as $$
+    lock table usage_events in share mode
+$$;
+revoke execute on function hold_usage() from public;
+grant execute on function hold_usage() to tollbook_platform;
+
 -- Charges go on drafts only. The share lock makes a finalization wait for the charges under way, and the other way round.
 create or replace function guard_charge_references() returns trigger language plpgsql security definer set search_path = public as $$
 begin

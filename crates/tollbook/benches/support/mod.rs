@@ -187,7 +187,13 @@ impl Node {
     }
 
     /// Asks it to stop and waits.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
         let _ = Command::new("kill")
             .arg(self.process.id().to_string())
             .status();
@@ -200,8 +206,7 @@ pub(crate) fn id(kind: u8, n: u64) -> String {
     format!("018d0000-00{kind:02x}-7000-8000-{n:012x}")
 }
 
-/// An organization with so many numbers that are its own, an administrator's API key, and an account of its own, so that
-/// each of its events has a row in the rating queue.
+/// An organization with so many numbers that are its own, and an administrator's API key.
 pub(crate) fn make_organization(cluster: &Cluster, numbers: u64) {
     let digest = hex::encode(Sha256::digest(API_KEY.as_bytes()));
     let organization = id(1, 0);
@@ -213,15 +218,13 @@ pub(crate) fn make_organization(cluster: &Cluster, numbers: u64) {
              insert into sellers (id, organization_id, invoice_prefix) values ('{organization}', '{organization}', 'B');
              insert into api_keys (organization_id, id, name, digest, prefix, scopes)
                  values ('{organization}', '{organization}', 'bench', '\\x{digest}', 'tb_bench', '{{usage}}');
-             insert into accounts (organization_id, id, payer) values ('{organization}', '{}', 'organization');
              insert into phone_numbers (id, e164, provider, provider_number_sid, organization_id)
                  select ('018d0000-0002-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '+1212' || lpad(n::text, 7, '0'), 'openphone', 'PNbench' || n, '{organization}'
                  from generate_series(0, {numbers} - 1) n;
              insert into number_mappings (id, phone_number_id, organization_id, starts_at)
                  select ('018d0000-0003-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
                      ('018d0000-0002-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, '{organization}', '2024-01-01'
-                 from generate_series(0, {numbers} - 1) n;",
-            id(4, 0),
+                 from generate_series(0, {numbers} - 1) n;"
         ),
     );
 }

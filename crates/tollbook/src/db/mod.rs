@@ -30,11 +30,15 @@ pub type Tx = Transaction<'static, Postgres>;
 pub struct Db {
     pool: PgPool,
     ingest: PgPool,
+    work: PgPool,
 }
 
 /// Sessions that take in webhooks and usage. Few, and always the same: a session that has just run a statement runs it
 /// again in half the time of one whose turn comes once in twenty.
 const INGEST_SESSIONS: u32 = 3;
+
+/// Sessions that interpret and rate: one for each worker.
+const WORK_SESSIONS: u32 = 4;
 
 impl Db {
     /// Opens a pool of at most `sessions_max` sessions.
@@ -45,26 +49,23 @@ impl Db {
             // A broken session shows at its first statement and is replaced; a ping per use would cost a round trip.
             .test_before_acquire(false);
         let ingest = pool.clone().max_connections(INGEST_SESSIONS);
+        let work = pool.clone().max_connections(WORK_SESSIONS);
         let pool = pool.max_connections(sessions_max).min_connections(1);
         Ok(Self {
             pool: pool.connect_with(options.clone()).await?,
-            ingest: ingest.connect_lazy_with(options),
+            ingest: ingest.connect_lazy_with(bulk_options(options.clone())),
+            work: work.connect_lazy_with(bulk_options(options)),
         })
     }
 
     /// Begins a transaction of `actor`, in one round trip.
     pub async fn begin(&self, actor: &Actor) -> sqlx::Result<Tx> {
-        let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-        // Role names are constants and the identifiers are typed, so the text is safe.
-        let statement = format!(
-            "begin; set local role {}; set local tollbook.organization_id = '{}'; \
-             set local tollbook.user_id = '{}'; set local tollbook.customer_id = '{}'",
-            actor.db_role(),
-            text(actor.organization().map(Uuid::from)),
-            text(actor.user().map(Uuid::from)),
-            text(actor.customer().map(Uuid::from)),
-        );
-        self.pool.begin_with(AssertSqlSafe(statement)).await
+        begin(&self.pool, actor).await
+    }
+
+    /// Begins a transaction of a worker, which runs the same statements on batches over and over.
+    pub(crate) async fn begin_work(&self) -> sqlx::Result<Tx> {
+        begin(&self.work, &Actor::system()).await
     }
 
     /// Begins a transaction that may only take in webhooks and usage, for many organizations at once. Who may write
@@ -102,7 +103,34 @@ impl Db {
     pub async fn close(&self) {
         self.pool.close().await;
         self.ingest.close().await;
+        self.work.close().await;
     }
+}
+
+async fn begin(pool: &PgPool, actor: &Actor) -> sqlx::Result<Tx> {
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    // Role names are constants and the identifiers are typed, so the text is safe.
+    let statement = format!(
+        "begin; set local role {}; set local tollbook.organization_id = '{}'; \
+         set local tollbook.user_id = '{}'; set local tollbook.customer_id = '{}'",
+        actor.db_role(),
+        text(actor.organization().map(Uuid::from)),
+        text(actor.user().map(Uuid::from)),
+        text(actor.customer().map(Uuid::from)),
+    );
+    pool.begin_with(AssertSqlSafe(statement)).await
+}
+
+/// For statements on batches, whose arrays say nothing about how many rows they will find: planned once, and each row
+/// looked up by its key. Planned anew for each batch, they would now and then read a whole table, as soon as it is small
+/// beside what is guessed of the batch.
+fn bulk_options(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ])
 }
 
 /// A client that goes away in the middle must not leave a transaction that blocks every writer.

@@ -44,8 +44,8 @@ pub(super) async fn claim_lanes(tx: &mut PgConnection) -> Result<Vec<i16>> {
     Ok(lanes)
 }
 
-/// The oldest rows of claimed lanes, about `limit` of them, fairly from each. A statement of its own: it sees what the
-/// lanes' last holder committed.
+/// Rows of claimed lanes, `limit` of them at most: from each its share, the oldest first, and what others leave of theirs
+/// to the lanes that have more. A statement of its own: it sees what the lanes' last holder committed.
 pub(super) async fn rows(
     tx: &mut PgConnection,
     lanes: &[i16],
@@ -54,16 +54,20 @@ pub(super) async fn rows(
     let share = limit.div_ceil(lanes.len().max(1));
     let rows = sqlx::query!(
         r#"select q.organization_id, q.account_id, q.usage_event_id, coalesce(u.corrects_id, u.id) as "root!"
-         from unnest($1::smallint[]) as l (lane)
-         cross join lateral (
-             select * from rating_queue q where q.lane = l.lane and q.parked_at is null order by q.seq limit $2
-             -- all organizations: the queue is the platform's
+         from (
+             select q.* from unnest($1::smallint[]) as l (lane)
+             cross join lateral (
+                 select q.*, row_number() over (order by q.seq) > $2 as is_more
+                 from rating_queue q where q.lane = l.lane and q.parked_at is null order by q.seq limit $3
+                 -- all organizations: the queue is the platform's
+             ) q
+             order by q.is_more, q.seq limit $3
          ) q
          cross join lateral (
              select e.id, e.corrects_id from usage_events e
              where e.organization_id = q.organization_id and e.id = q.usage_event_id offset 0
          ) u
-         order by q.seq limit $3"#,
+         order by q.seq"#,
         lanes,
         i64::try_from(share).unwrap_or(i64::MAX),
         i64::try_from(limit).unwrap_or(i64::MAX),

@@ -1,7 +1,8 @@
 //! A charge as it is written.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use jiff_sqlx::ToSqlx as _;
+use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::ids::{
@@ -31,7 +32,7 @@ pub(crate) struct Charged {
 }
 
 /// A charge to write.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct ChargeRow {
     organization_id: OrganizationId,
     id: ChargeId,
@@ -42,7 +43,7 @@ pub(crate) struct ChargeRow {
     pub(crate) period_id: Option<PeriodId>,
     pub(crate) revision: i32,
     part: i32,
-    kind: String,
+    kind: &'static str,
     subscription_id: Option<SubscriptionId>,
     seller_id: Uuid,
     plan_version_id: Option<PlanVersionId>,
@@ -51,17 +52,16 @@ pub(crate) struct ChargeRow {
     grant_id: Option<Uuid>,
     pub(crate) meter: Option<String>,
     pub(crate) call_id: Option<Uuid>,
-    quantity: String,
-    unit_price: Option<String>,
-    divisor: Option<String>,
+    quantity: Decimal,
+    unit_price: Option<Decimal>,
+    divisor: Option<Decimal>,
     amount_numerator: String,
     amount_denominator: String,
-    currency: String,
+    currency: Currency,
     invoice_id: Option<InvoiceId>,
     pub(crate) line_group: String,
     pub(crate) description: Option<String>,
     occurred_at: Timestamp,
-    trace_version: i16,
     trace: Value,
 }
 
@@ -81,7 +81,7 @@ impl ChargeRow {
             period_id: None,
             revision: 1,
             part: i32::from(part.part),
-            kind: part.kind.to_string(),
+            kind: part.kind.as_str(),
             subscription_id: charged.subscription,
             seller_id: charged.seller,
             plan_version_id: charged.version,
@@ -90,17 +90,16 @@ impl ChargeRow {
             grant_id: part.grant_id.map(Uuid::from),
             meter: None,
             call_id: None,
-            quantity: part.quantity.to_string(),
-            unit_price: part.unit_price.map(|p| p.to_string()),
-            divisor: part.divisor.map(|q| q.to_string()),
+            quantity: part.quantity.to_decimal(),
+            unit_price: part.unit_price.map(Price::to_decimal),
+            divisor: part.divisor.map(Quantity::to_decimal),
             amount_numerator: amount.numerator().to_string(),
             amount_denominator: amount.denominator().to_string(),
-            currency: part.currency.code().to_owned(),
+            currency: part.currency,
             invoice_id: charged.invoice,
             line_group: part.line_group(),
             description: None,
             occurred_at: charged.occurred_at,
-            trace_version: TRACE_VERSION,
             trace,
         })
     }
@@ -136,7 +135,7 @@ impl ChargeRow {
             },
         };
         let mut row = Self::new(charged, &part)?;
-        "manual".clone_into(&mut row.kind);
+        row.kind = "manual";
         row.line_group.clone_from(&item.line_group);
         row.description = Some(item.description.clone());
         Ok(row)
@@ -163,10 +162,45 @@ pub(crate) async fn insert(tx: &mut PgConnection, rows: &[ChargeRow]) -> Result<
     if rows.is_empty() {
         return Ok(());
     }
-    let rows = serde_json::to_value(rows)
-        .map_err(|e| Error::Internal(format!("charges cannot be written: {e}")))?;
-    sqlx::query_file!("src/rating/charge.sql", rows)
-        .execute(tx)
-        .await?;
+    sqlx::query_file!(
+        "src/rating/charge.sql",
+        &column(rows, |r| r.organization_id.uuid()),
+        &column(rows, |r| r.id.uuid()),
+        &column(rows, |r| r.payer) as &[&str],
+        &column(rows, |r| r.customer_id) as &[Option<Uuid>],
+        &column(rows, |r| r.account_id.uuid()),
+        &column(rows, |r| r.usage_event_id) as &[Option<Uuid>],
+        &column(rows, |r| r.period_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(rows, |r| r.revision),
+        &column(rows, |r| r.part),
+        &column(rows, |r| r.kind) as &[&str],
+        &column(rows, |r| r.subscription_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(rows, |r| r.seller_id),
+        &column(rows, |r| r.plan_version_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(rows, |r| r.price_key.as_deref()) as &[Option<&str>],
+        &column(rows, |r| r.band.as_deref()) as &[Option<&str>],
+        &column(rows, |r| r.grant_id) as &[Option<Uuid>],
+        &column(rows, |r| r.meter.as_deref()) as &[Option<&str>],
+        &column(rows, |r| r.call_id) as &[Option<Uuid>],
+        &column(rows, |r| r.quantity),
+        &column(rows, |r| r.unit_price) as &[Option<Decimal>],
+        &column(rows, |r| r.divisor) as &[Option<Decimal>],
+        &column(rows, |r| r.amount_numerator.as_str()) as &[&str],
+        &column(rows, |r| r.amount_denominator.as_str()) as &[&str],
+        &column(rows, |r| r.currency.code()) as &[&str],
+        &column(rows, |r| r.invoice_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(rows, |r| r.line_group.as_str()) as &[&str],
+        &column(rows, |r| r.description.as_deref()) as &[Option<&str>],
+        &column(rows, |r| r.occurred_at.to_sqlx()),
+        &column(rows, |r| &r.trace) as &[&Value],
+        TRACE_VERSION,
+    )
+    .execute(tx)
+    .await?;
     Ok(())
+}
+
+/// One value of each row: a column of the statement's input.
+fn column<'a, T>(rows: &'a [ChargeRow], value: impl Fn(&'a ChargeRow) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
 }

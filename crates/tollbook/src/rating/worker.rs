@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tollbook_core::actor::Actor;
 use tollbook_core::ids::AccountId;
 
 use super::batch::{Outcome, rate_all};
@@ -25,6 +24,8 @@ use crate::live::{self, LiveKind};
 const BATCH_MAX: usize = 500;
 /// Workers of one node: while one waits for its commit, the other computes.
 const WORKERS: usize = 2;
+/// After a batch that was not full: what comes meanwhile is rated together, which costs little more than one usage alone.
+const GATHER: Duration = Duration::from_millis(20);
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_millis(500);
 /// How often usage that could not be rated is looked at again.
@@ -48,7 +49,12 @@ async fn work(app: App, stop: CancellationToken) {
         }
         match rate_some(&app).await {
             Ok(0) => {}
-            Ok(_) => continue,
+            Ok(count) => {
+                if count < BATCH_MAX {
+                    tokio::time::sleep(GATHER).await;
+                }
+                continue;
+            }
             Err(error) => tracing::warn!(%error, "usage cannot be rated"),
         }
         tokio::select! {
@@ -72,7 +78,7 @@ pub(crate) async fn drain(app: &App) -> Result<usize> {
 
 /// Gives usage that was put aside another try, when its time has come.
 pub(crate) async fn retry(app: &App) -> Result<u64> {
-    let mut tx = app.db.begin(&Actor::system()).await?;
+    let mut tx = app.db.begin_work().await?;
     let count = queue::retry_parked(&mut tx).await?;
     tx.commit().await?;
     Ok(count)
@@ -83,7 +89,7 @@ pub(crate) async fn retry(app: &App) -> Result<u64> {
 async fn rate_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
-        let mut tx = app.db.begin(&Actor::system()).await?;
+        let mut tx = app.db.begin_work().await?;
         let lanes = queue::claim_lanes(&mut tx).await?;
         let queued = queue::rows(&mut tx, &lanes, limit).await?;
         let Some(first) = queued.first() else {
@@ -99,7 +105,7 @@ async fn rate_some(app: &App) -> Result<usize> {
             Err(error) if queued.len() == 1 => {
                 tx.rollback().await?;
                 tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
-                let mut tx = app.db.begin(&Actor::system()).await?;
+                let mut tx = app.db.begin_work().await?;
                 queue::park(&mut tx, &[(first.key, &why(&error))]).await?;
                 tx.commit().await?;
                 return Ok(1);

@@ -143,6 +143,12 @@ pub(crate) async fn account(
     match payer {
         Payer::Customer(customer) => customer_account(tx, organization, customer).await,
         Payer::Organization => {
+            if let Some(account) = own_account(tx, organization).await? {
+                return Ok(account);
+            }
+            sqlx::query!("select hold_usage()")
+                .execute(&mut *tx)
+                .await?;
             let id: AccountId = new_id();
             sqlx::query!(
                 "insert into accounts (organization_id, id, payer) values ($1, $2, 'organization')
@@ -152,15 +158,22 @@ pub(crate) async fn account(
             )
             .execute(&mut *tx)
             .await?;
-            let id = sqlx::query_scalar!(
-                "select id from accounts where organization_id = $1 and payer = 'organization'",
-                organization.uuid()
-            )
-            .fetch_one(tx)
-            .await?;
-            Ok(id.into())
+            let made = own_account(tx, organization).await?;
+            made.ok_or(Error::NotFound("organization"))
         }
     }
+}
+
+/// The account on which the platform sells to an organization.
+async fn own_account(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<Option<AccountId>> {
+    let id = sqlx::query_scalar!(
+        "select id from accounts where organization_id = $1 and payer = 'organization'",
+        organization.uuid()
+    );
+    Ok(id.fetch_optional(tx).await?.map(AccountId::from))
 }
 
 async fn customer_account(

@@ -616,6 +616,65 @@ async fn drafts(app: &TestApp, acme: &Organization, admin: &User, count: usize) 
     customers
 }
 
+/// Until a session waits for another one's lock.
+async fn somebody_waits(app: &TestApp) {
+    // What other sessions wait for, only the superuser sees.
+    app.eventually("a session waits for a lock", async || {
+        let mut owner = PgConnection::connect(app.superuser_url()).await.unwrap();
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+        )
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+        waiting >= 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_on_its_way_when_the_platform_first_sells_is_charged() {
+    let app = TestApp::quiet().await;
+    let (acme, _) = firm(&app).await;
+    let boss = app.platform_admin().await;
+    let plan = per_minute("Pro", "0.02", &json!({"code": "pro"}));
+    let plan = app
+        .post("/api/admin/billing-plans")
+        .user(&boss)
+        .json(&plan)
+        .send()
+        .await
+        .expect(201);
+    let mut on_its_way = app.platform().await;
+    let stored: Vec<Uuid> = sqlx::query_scalar(
+        "select store_usage(array[$1], array[$2], array['CALL_DURATION_SECONDS'], array[90::numeric], array['2026-03-01T10:00:00Z'::timestamptz],
+             array['on its way'], array[uuid_send($2)], array[uuid_send($2)], array[null::uuid], array[null::uuid], array[null::uuid],
+             array[null::uuid], array[null::text], array[null::text], array['{}'::jsonb], array[null::uuid])",
+    )
+    .bind(acme.id.uuid())
+    .bind(Uuid::now_v7())
+    .fetch_all(&mut *on_its_way)
+    .await
+    .unwrap();
+    assert_eq!(stored.len(), 1);
+    let sale = app
+        .post("/api/admin/org-subscriptions")
+        .user(&boss)
+        .json(&json!({"orgId": acme.id, "planId": plan["id"], "startDate": "2026-03-01"}))
+        .send();
+    let arrive = async {
+        somebody_waits(&app).await;
+        on_its_way.commit().await.unwrap();
+    };
+    let (sold, ()) = tokio::join!(sale, arrive);
+    sold.expect(201);
+    app.settle().await;
+    assert_eq!(
+        texts(&app, "select amount::text from charges where usage_event_id is not null and payer = 'organization'").await,
+        ["0.040000000000"]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_have_no_gaps_though_two_finalize_at_once_and_one_gives_up() {
     let app = TestApp::quiet().await;
@@ -632,18 +691,7 @@ async fn numbers_have_no_gaps_though_two_finalize_at_once_and_one_gives_up() {
     beside.advance(SignedDuration::from_hours(31 * 24));
     let both = async { tokio::join!(app.settle(), beside.settle()) };
     let give_up = async {
-        // What other sessions wait for, only the superuser sees.
-        app.eventually("both wait for the seller's number", async || {
-            let mut owner = PgConnection::connect(app.superuser_url()).await.unwrap();
-            let waiting: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-            )
-            .fetch_one(&mut owner)
-            .await
-            .unwrap();
-            waiting >= 1
-        })
-        .await;
+        somebody_waits(&app).await;
         tx.rollback().await.unwrap();
     };
     let (_, ()) = tokio::join!(both, give_up);

@@ -1,5 +1,5 @@
 -- One organization with 6,000 customers, 40 numbers, 6,000 calls, of which the member may see every fiftieth, and
--- another one with as much, save that it holds 8,000 numbers.
+-- another one with as much, save that it holds 8,000 numbers and that every call and voicemail has somebody who may see it.
 create function pg_temp.org(n integer) returns uuid language sql as
     $$select case n when 1 then current_setting('fill.organization')::uuid else '20000000-0000-7000-8000-000000000001'::uuid end$$;
 create function pg_temp.id(org integer, kind integer, n integer) returns uuid language sql immutable as
@@ -31,7 +31,7 @@ insert into calls (organization_id, id, provider, conversation_sid, integration_
         customer_id, started_at, answered_at, ended_at, billable_seconds, viewer_ids)
     select pg_temp.org(o), pg_temp.id(o, 9, n), 'openphone', 'AC' || n, pg_temp.id(o, 1, 1), pg_temp.id(o, 2, 1), 'incoming', 'ended', 'answered',
         '+1202' || o || lpad(n::text, 6, '0'), '+1202' || o || lpad(n::text, 6, '0'), '+1303' || o || '000001', pg_temp.id(o, 5, 1 + n % 6000), at, at, at + interval '1 minute', 60,
-        case when o = 1 and n % 50 = 0 then array[current_setting('fill.member')::uuid] else '{}' end
+        case when o = 2 or n % 50 = 0 then array[current_setting('fill.member')::uuid] else '{}' end
     from generate_series(1, 2) o, generate_series(1, 6000) n, lateral (select timestamptz '2026-02-01' + make_interval(mins => n) as at) t;
 insert into call_viewers (organization_id, user_id, started_at, call_id)
     select organization_id, current_setting('fill.member')::uuid, started_at, id from calls where viewer_ids <> '{}';
@@ -42,6 +42,14 @@ insert into messages (organization_id, id, provider, sid, integration_id, direct
 insert into voicemails (organization_id, id, call_id, provider, sid, occurred_at)
     select pg_temp.org(o), pg_temp.id(o, 11, n), pg_temp.id(o, 9, n), 'openphone', 'AV' || n, timestamptz '2026-02-01' + make_interval(mins => n)
     from generate_series(1, 2) o, generate_series(1, 6000) n;
+insert into call_legs (organization_id, id, call_id, integration_id, sid, phase, external_party, our_number, started_at, observed)
+    select organization_id, id, id, integration_id, conversation_sid, 'ended', external_party, to_party, started_at, '{}' from calls;
+insert into voicemail_viewers (organization_id, user_id, occurred_at, voicemail_id)
+    select pg_temp.org(2), current_setting('fill.member')::uuid, occurred_at, id from voicemails where organization_id = pg_temp.org(2);
+insert into message_viewers (organization_id, user_id, occurred_at, message_id)
+    select pg_temp.org(2), current_setting('fill.member')::uuid, occurred_at, id from messages where organization_id = pg_temp.org(2);
+insert into usage_events (organization_id, id, meter, quantity, occurred_at, idempotency_key, key_digest, request_hash, customer_id, call_id)
+    select organization_id, id, 'CALL_DURATION_SECONDS', 60, started_at, id::text, uuid_send(id), uuid_send(id), customer_id, id from calls;
 insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone)
     select pg_temp.org(o), pg_temp.id(o, 12, n), 'customer', pg_temp.id(o, 5, n), 'period', 'USD', '2026-02-01', '2026-03-01', 'UTC'
     from generate_series(1, 2) o, generate_series(1, 6000) n;
