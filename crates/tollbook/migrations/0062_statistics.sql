@@ -16,3 +16,7 @@ begin
     end loop;
 end
 $$;
+-- To give back the end of a queue's file, vacuum takes the queue from everybody for a moment; it will be used again anyway.
+alter table rating_queue set (vacuum_truncate = off);
+alter table inbox_queue set (vacuum_truncate = off);
+alter table jobs set (vacuum_truncate = off);

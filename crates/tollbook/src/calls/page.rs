@@ -138,10 +138,20 @@ fn entry(look: &Look, moment: &Moment, happening: &Happening) -> TimelineEntry {
 
 fn leg_view(look: &Look, moment: &Moment, leg: &LegFacts) -> Leg {
     let text = look.viewer.text;
-    let (ours, theirs) = (look.phone(&leg.our_number), look.phone(&leg.external_party));
-    let (from, to) = match moment.call.direction {
-        tollbook_core::calls::Direction::Incoming => (theirs, ours),
-        tollbook_core::calls::Direction::Outgoing => (ours, theirs),
+    // What a leg does not say by itself is as the call has it.
+    let call = &moment.call;
+    let say = |own: &str, of_call: &str| {
+        let party = if own.is_empty() { of_call } else { own };
+        if party.is_empty() {
+            text.say("party-withheld").to_string()
+        } else {
+            look.phone(party).text().to_owned()
+        }
+    };
+    let ours = say(&leg.our_number, call.line());
+    let (from, to) = match call.direction {
+        tollbook_core::calls::Direction::Incoming => (say(&leg.external_party, &call.from), ours),
+        tollbook_core::calls::Direction::Outgoing => (ours, say(&leg.external_party, &call.to)),
     };
     let talked = leg
         .answered_at
@@ -150,8 +160,8 @@ fn leg_view(look: &Look, moment: &Moment, leg: &LegFacts) -> Leg {
     Leg {
         provider: moment.call.provider.to_string(),
         sid: leg.sid.clone(),
-        from: from.text().to_owned(),
-        to: to.text().to_owned(),
+        from,
+        to,
         state: match leg.phase {
             Phase::Queued => text.say("timeline-queued"),
             Phase::Ringing => text.say("timeline-ringing"),

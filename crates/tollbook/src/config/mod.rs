@@ -79,7 +79,7 @@ pub struct Settings {
         global = true
     )]
     pub db_database: Option<String>,
-    /// Sessions that this node opens at the database at most
+    /// Sessions that this node opens at the database at most, besides 7 for taking in and rating and one for listening
     #[arg(
         long,
         env = "TOLLBOOK_DATABASE_SESSIONS",
