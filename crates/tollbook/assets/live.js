@@ -113,7 +113,7 @@ function take({ type, data, id }) {
   if (id) page.dataset.last = id;
   if (type === 'put') elements(data).forEach(place);
   if (type === 'gone') document.getElementById(data)?.remove();
-  if (type === 'beat' && Number(data)) page.dataset.offset = String(Number(data) - Date.now());
+  if (type === 'beat' && Number(data)) Object.assign(page.dataset, { now: data, heard: String(Date.now()) });
   if (type === 'resync') resync();
   if (type === 'link') show(data);
   countRinging();

@@ -1,8 +1,8 @@
 // Clocks that go on between updates. They count from the server's instants by the server's clock: the page says what
-// time it was there, and the stream corrects it. Money never ticks; it comes from the server.
+// time it was there and how fast it goes, and the stream corrects it. Money never ticks; it comes from the server.
 
 const page = document.body;
-page.dataset.offset = String(Number(page.dataset.now) - Date.now());
+page.dataset.heard = String(Date.now());
 
 /** `0:45`, `21:40`, `1:02:03`, as the server writes it. */
 function clock(seconds) {
@@ -12,7 +12,7 @@ function clock(seconds) {
 }
 
 function tick() {
-  const now = Date.now() + Number(page.dataset.offset);
+  const now = Number(page.dataset.now) + (Date.now() - Number(page.dataset.heard)) * Number(page.dataset.pace ?? 1);
   for (const it of document.querySelectorAll('.tick')) {
     const elapsed = Math.max(0, Math.floor((now - Number(it.dataset.since)) / 1000));
     const left = it.dataset.seconds === undefined ? null : Number(it.dataset.seconds) - elapsed;

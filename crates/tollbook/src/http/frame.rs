@@ -24,6 +24,7 @@ pub(crate) struct Frame {
     scheme: Scheme,
     address: String,
     now: Timestamp,
+    pace: u32,
     person: Option<Person>,
 }
 
@@ -48,6 +49,7 @@ impl Frame {
                 .path_and_query()
                 .map_or_else(|| "/".to_owned(), |it| it.as_str().to_owned()),
             now: app.clock.now(),
+            pace: app.clock.speed(),
             person: None,
         }
     }
@@ -67,6 +69,7 @@ impl Frame {
             address: self.address.clone(),
             scheme: self.scheme,
             toast: None,
+            pace: self.pace,
         }
     }
 

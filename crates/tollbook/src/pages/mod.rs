@@ -39,6 +39,8 @@ pub(crate) struct Page {
     pub(crate) scheme: Scheme,
     /// A sentence about what was just done, shown once.
     pub(crate) toast: Option<String>,
+    /// Seconds of business per second of the system, for clocks that go on: 1, except in a demo.
+    pub(crate) pace: u32,
 }
 
 impl Page {

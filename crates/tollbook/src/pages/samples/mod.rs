@@ -64,6 +64,7 @@ pub(crate) fn page(section: Section) -> Page {
         address: "/".into(),
         scheme: Scheme::System,
         toast: None,
+        pace: 1,
     }
 }
 
