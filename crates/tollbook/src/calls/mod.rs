@@ -34,7 +34,7 @@ pub(crate) use elements::{
     Look, agent as agent_of, contract_state, direction, element, hours_left, length, outcome,
     party, price_of,
 };
-pub(crate) use moment::{Moment, Moments, country, moments};
+pub(crate) use moment::{Moment, Moments, Who, country, moments};
 pub(crate) use observe::{CallOfRecord, LegOfCall, Observation, RecordKey, Source, Told, observe};
 pub(crate) use parts::{part_usage, usage_of_parts};
 pub(crate) use store::calls_of_records;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::price::{Charged, charged};
 use super::read::{CallFacts, calls_by_id};
 use crate::app::App;
-use crate::customers::{self, Card, Summary};
+use crate::customers::{self, Card, RecentCall, Summary};
 use crate::error::Result;
 use crate::rating::{self, Estimate, Running};
 
@@ -52,6 +52,25 @@ pub(crate) struct Moments {
     /// The organization's country, in whose form numbers are read.
     pub(crate) country: String,
     pub(crate) now: Timestamp,
+}
+
+impl Moment {
+    /// As a member sees it who may see the call: the label of a line only if it is theirs, no charge, and of the
+    /// customer's earlier calls their own. What the policies leave out of [`moments`] for a member is the same.
+    pub(crate) fn of_member(
+        &self,
+        has_line: bool,
+        recent: impl FnOnce(CustomerId) -> Option<Vec<RecentCall>>,
+    ) -> Self {
+        let mut moment = self.clone();
+        moment.call.line_label = moment.call.line_label.filter(|_| has_line);
+        moment.charged = None;
+        moment.may_see_charges = false;
+        if let Who::Customer(Some(card)) = &mut moment.who {
+            card.recent = recent(card.summary.customer).unwrap_or_default();
+        }
+        moment
+    }
 }
 
 /// Those of these calls that the reader of `tx`, who is `actor`, may see: a constant number of queries.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Direction, Outcome, Phase};
-use tollbook_core::ids::{CallId, CustomerId, InvoiceId, OrganizationId};
+use tollbook_core::ids::{CallId, CustomerId, InvoiceId, OrganizationId, UserId};
 use tollbook_core::money::Money;
 use tollbook_core::time::Seconds;
 
@@ -98,6 +98,18 @@ pub(crate) async fn cards(
             (id, card)
         })
         .collect())
+}
+
+/// The newest calls of customers that each of these members may see, as many as a card has, newest first.
+pub(crate) async fn recent_calls_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    members: &[(CustomerId, UserId)],
+) -> Result<HashMap<(CustomerId, UserId), Vec<RecentCall>>> {
+    if members.is_empty() {
+        return Ok(HashMap::new());
+    }
+    Ok(sql::card::recent_calls_of(tx, organization, members, CALLS_MAX).await?)
 }
 
 /// Most notes of one list.

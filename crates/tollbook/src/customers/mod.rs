@@ -13,7 +13,7 @@ mod summary;
 pub(crate) mod view;
 pub(crate) mod web;
 
-pub(crate) use card::{Card, cards};
+pub(crate) use card::{Card, RecentCall, cards, recent_calls_of};
 pub(crate) use edit::{Profile, change_customer, create_customer, terms};
 pub(crate) use list::find;
 pub(crate) use reach::{add_contact, add_note, expect, give_number};

@@ -1,8 +1,8 @@
 //! Live events: what changed, to everybody who may see it, within milliseconds and without loss.
 //!
 //! A writer tells of a change with [`publish`], in the transaction that makes it. After the commit each node's [`Hub`]
-//! reads what is new, reads the things themselves once per class of viewers and with their rights, renders once per
-//! class, and hands the bytes to every stream.
+//! reads what is new, reads the things themselves once per organization, narrows them to what each member may see,
+//! renders once per class of viewers, and hands the bytes to every stream.
 //!
 //! On the wire each batch carries one id, a [`Mark`]. A reader who connects again with it hears everything from there
 //! on, some of it twice. Events of a page's stream:

@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
-use uuid::Uuid;
+use tollbook_core::ids::OrganizationId;
 
-use super::audience::{Audience, Form, Sharing};
+use super::audience::{Audience, Form};
 use super::scene::{self, Progress};
-use super::store::{self, Event, News, Sight};
+use super::store::{self, Event, News};
 use super::{refresh, tickets};
 use crate::app::App;
 use crate::db::{Connection, Listener, Notifier};
@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// After a lost connection.
 const RETRY: Duration = Duration::from_secs(1);
-/// Classes of viewers that are read for at a time.
+/// Organizations that are read for at a time.
 const READS_MAX: usize = 4;
 
 /// Starts this node's part. The tasks end after `stop`, and with them all streams.
@@ -153,34 +153,20 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
         app.live.move_to(mark, above);
         return Ok(());
     }
-    let audiences = app.live.audiences();
-    let concerned: HashSet<_> = events.iter().map(|event| event.organization).collect();
-    let audiences = audiences
-        .into_iter()
-        .filter(|(sharing, _)| concerned.contains(&sharing.organization));
-    let audiences: Vec<(Sharing, Vec<Audience>)> = audiences.collect();
-    let sights = if audiences
-        .iter()
-        .any(|(sharing, _)| sharing.member.is_some())
-    {
-        sights_of(&mut tx, &events).await?
-    } else {
-        HashMap::new()
-    };
     drop(tx);
-    let (events, sights) = (&events, &sights);
+    let concerned: HashSet<_> = events.iter().map(|event| event.organization).collect();
+    let mut audiences: HashMap<OrganizationId, Vec<Audience>> = HashMap::new();
+    for (sharing, same) in app.live.audiences() {
+        if concerned.contains(&sharing.organization) {
+            let all = audiences.entry(sharing.organization).or_default();
+            all.extend(same);
+        }
+    }
+    let events = &events;
     stream::iter(audiences)
-        .for_each_concurrent(READS_MAX, |(sharing, audiences)| async move {
-            match scene::render(
-                app,
-                sharing,
-                &audiences,
-                events,
-                sights,
-                Progress::AtEnd(mark),
-            )
-            .await
-            {
+        .for_each_concurrent(READS_MAX, |(organization, audiences)| async move {
+            let progress = Progress::AtEnd(mark);
+            match scene::render(app, organization, &audiences, events, progress).await {
                 Ok(rendered) => app.live.hand_out(&rendered),
                 Err(error) => {
                     tracing::warn!(%error, "viewers cannot be served and are let go");
@@ -192,22 +178,4 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
     app.live.move_to(mark, above);
     app.live.stir(concerned);
     Ok(())
-}
-
-/// Who may see the subjects of these events, by subject.
-pub(super) async fn sights_of(
-    tx: &mut sqlx::PgConnection,
-    events: &[Event],
-) -> Result<HashMap<Uuid, Sight>> {
-    let mut subjects: Vec<_> = events
-        .iter()
-        .map(|event| (event.organization, event.subject))
-        .collect();
-    subjects.sort_unstable();
-    subjects.dedup();
-    let sights = store::sights(tx, &subjects).await?;
-    Ok(sights
-        .into_iter()
-        .map(|sight| (sight.subject, sight))
-        .collect())
 }

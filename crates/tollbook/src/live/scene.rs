@@ -1,4 +1,5 @@
-//! What a batch of events looks like to one class of viewers: read once with their rights, rendered once per form.
+//! What a batch of events looks like: read once for an organization, narrowed to what each member may see, rendered once
+//! per form.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,16 +7,19 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tollbook_core::ids::{CallId, UserId};
+use sqlx::PgConnection;
+use tollbook_core::actor::Actor;
+use tollbook_core::ids::{CallId, CustomerId, OrganizationId, UserId};
 use uuid::Uuid;
 
-use super::audience::{Audience, Form, Sharing};
+use super::audience::{Audience, Form};
 use super::kind::LiveKind;
 use super::mark::Mark;
-use super::store::{Event, Sight};
+use super::store::{self, Event, Sight};
 use crate::app::App;
-use crate::calls::{self, Look, Moments};
+use crate::calls::{self, Look, Moments, Who};
 use crate::communications::{self, Message, Voicemail};
+use crate::customers::{self, RecentCall};
 use crate::error::{Error, Result};
 use crate::http::sse::Frames;
 use crate::pages::text::Text;
@@ -66,77 +70,173 @@ impl Progress {
     }
 }
 
-/// The things that events are about, as far as the viewers may see them.
+/// What happened in an organization, read once for all who watch it.
 struct Scene {
+    /// As those see it who run the organization.
+    things: Things,
+    sights: HashMap<Uuid, Sight>,
+    /// A member's earlier calls with the customers who are on the line.
+    recent: HashMap<(CustomerId, UserId), Vec<RecentCall>>,
+}
+
+/// The things that events are about.
+struct Things {
     moments: Moments,
     messages: HashMap<Uuid, Message>,
     voicemails: HashMap<Uuid, Voicemail>,
 }
 
-/// Renders events for audiences that share their rights. An audience to which nothing is to be said is left out.
+/// Renders an organization's events for its audiences. An audience to which nothing is to be said is left out.
 pub(super) async fn render(
     app: &App,
-    sharing: Sharing,
+    organization: OrganizationId,
     audiences: &[Audience],
     events: &[Event],
-    sights: &HashMap<Uuid, Sight>,
     progress: Progress,
 ) -> Result<Vec<(Audience, Bytes)>> {
     let events: Vec<&Event> = events
         .iter()
-        .filter(|event| event.organization == sharing.organization)
-        .filter(|event| {
-            sharing
-                .member
-                .is_none_or(|user| concerns(event, user, sights))
-        })
+        .filter(|event| event.organization == organization)
         .collect();
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let scene = Scene::read(app, sharing, &events).await?;
-    let mut rendered = Vec::with_capacity(audiences.len());
+    let mut by_member: HashMap<Option<UserId>, Vec<&Audience>> = HashMap::new();
     for audience in audiences {
-        let frames = match &audience.form {
-            Form::Json => scene.documents(&events, progress)?,
-            Form::Page { language, zone } => scene.elements(&events, language, zone)?,
+        let same = by_member.entry(audience.sharing.member).or_default();
+        same.push(audience);
+    }
+    let members: Vec<UserId> = by_member.keys().filter_map(|member| *member).collect();
+    let scene = Scene::read(app, organization, &members, &events).await?;
+    let mut rendered = Vec::with_capacity(audiences.len());
+    for (member, audiences) in by_member {
+        let of_member;
+        let (events, things) = match member {
+            None => (events.clone(), &scene.things),
+            Some(user) => {
+                of_member = scene.things_of(user);
+                let concern = |event: &&&Event| scene.concerns(event, user);
+                (events.iter().filter(concern).copied().collect(), &of_member)
+            }
         };
-        if !frames.is_empty() {
-            rendered.push((audience.clone(), frames.finish(progress.end())));
+        for audience in audiences {
+            let frames = match &audience.form {
+                Form::Json => things.documents(&events, progress)?,
+                Form::Page { language, zone } => things.elements(&events, language, zone)?,
+            };
+            if !frames.is_empty() {
+                rendered.push((audience.clone(), frames.finish(progress.end())));
+            }
         }
     }
     Ok(rendered)
 }
 
-/// Whether a member has to do with an event. What is not a communication is for those who run the organization.
-fn concerns(event: &Event, user: UserId, sights: &HashMap<Uuid, Sight>) -> bool {
-    sights
-        .get(&event.subject)
-        .is_some_and(|sight| sight.viewers.contains(&user) || sight.line_users.contains(&user))
+impl Scene {
+    /// One set of statements however many members watch. A policy would decide for one member at a time: what it decides
+    /// by, the viewers on each row, is read here after the rows themselves.
+    async fn read(
+        app: &App,
+        organization: OrganizationId,
+        members: &[UserId],
+        events: &[&Event],
+    ) -> Result<Self> {
+        let actor = Actor::organization_system(organization);
+        let mut tx = app.db.begin(&actor).await?;
+        let things = Things::read(&mut tx, app, &actor, organization, events).await?;
+        if members.is_empty() {
+            return Ok(Self {
+                things,
+                sights: HashMap::new(),
+                recent: HashMap::new(),
+            });
+        }
+        let sights = store::sights(&mut tx, organization, &subjects(events, |_| true)).await?;
+        let sights: HashMap<Uuid, Sight> = sights.into_iter().map(|it| (it.subject, it)).collect();
+        let mut cards = Vec::new();
+        for (call, moment) in &things.moments.calls {
+            if let (Who::Customer(Some(card)), Some(sight)) =
+                (&moment.who, sights.get(&call.uuid()))
+            {
+                let viewers = members.iter().filter(|user| sight.viewers.contains(user));
+                cards.extend(viewers.map(|user| (card.summary.customer, *user)));
+            }
+        }
+        let recent = customers::recent_calls_of(&mut tx, organization, &cards).await?;
+        Ok(Self {
+            things,
+            sights,
+            recent,
+        })
+    }
+
+    /// Whether a member has to do with an event. What is not a communication is for those who run the organization.
+    fn concerns(&self, event: &Event, user: UserId) -> bool {
+        self.sights
+            .get(&event.subject)
+            .is_some_and(|sight| sight.viewers.contains(&user) || sight.line_users.contains(&user))
+    }
+
+    /// What a member may see of the things.
+    fn things_of(&self, user: UserId) -> Things {
+        let sight = |id: &Uuid| {
+            let sight = self.sights.get(id);
+            sight.filter(|sight| sight.viewers.contains(&user))
+        };
+        let calls = self.things.moments.calls.iter().filter_map(|(id, moment)| {
+            let has_line = sight(&id.uuid())?.line_users.contains(&user);
+            let recent = |customer| self.recent.get(&(customer, user)).cloned();
+            Some((*id, moment.of_member(has_line, recent)))
+        });
+        let messages = self.things.messages.iter();
+        let voicemails = self.things.voicemails.iter();
+        Things {
+            moments: Moments {
+                calls: calls.collect(),
+                minute_price: self.things.moments.minute_price.clone(),
+                country: self.things.moments.country.clone(),
+                now: self.things.moments.now,
+            },
+            messages: messages
+                .filter(|(id, _)| sight(id).is_some())
+                .map(|(id, message)| (*id, message.clone()))
+                .collect(),
+            voicemails: voicemails
+                .filter(|(id, _)| sight(id).is_some())
+                .map(|(id, voicemail)| (*id, voicemail.clone()))
+                .collect(),
+        }
+    }
 }
 
-impl Scene {
-    async fn read(app: &App, sharing: Sharing, events: &[&Event]) -> Result<Self> {
-        let subjects = |wanted: fn(LiveKind) -> bool| -> Vec<Uuid> {
-            let subjects = events.iter().filter(|event| wanted(event.kind));
-            let subjects: BTreeSet<Uuid> = subjects.map(|event| event.subject).collect();
-            subjects.into_iter().collect()
-        };
-        let actor = sharing.actor();
-        let mut tx = app.db.begin(&actor).await?;
-        let calls = subjects(LiveKind::is_call);
-        let moments = calls::moments(&mut tx, app, &actor, sharing.organization, &calls).await?;
-        let ids = subjects(LiveKind::is_text);
+/// The subjects of those events whose kind is wanted, each once.
+fn subjects(events: &[&Event], is_wanted: fn(LiveKind) -> bool) -> Vec<Uuid> {
+    let subjects = events.iter().filter(|event| is_wanted(event.kind));
+    let subjects: BTreeSet<Uuid> = subjects.map(|event| event.subject).collect();
+    subjects.into_iter().collect()
+}
+
+impl Things {
+    async fn read(
+        tx: &mut PgConnection,
+        app: &App,
+        actor: &Actor,
+        organization: OrganizationId,
+        events: &[&Event],
+    ) -> Result<Self> {
+        let calls = subjects(events, LiveKind::is_call);
+        let moments = calls::moments(tx, app, actor, organization, &calls).await?;
+        let ids = subjects(events, LiveKind::is_text);
         let messages = if ids.is_empty() {
             Vec::new()
         } else {
-            communications::messages_by_id(&mut tx, sharing.organization, &ids).await?
+            communications::messages_by_id(tx, organization, &ids).await?
         };
-        let ids = subjects(|kind| kind == LiveKind::VoicemailReceived);
+        let ids = subjects(events, |kind| kind == LiveKind::VoicemailReceived);
         let voicemails = if ids.is_empty() {
             Vec::new()
         } else {
-            communications::voicemails_by_id(&mut tx, sharing.organization, &ids).await?
+            communications::voicemails_by_id(tx, organization, &ids).await?
         };
         Ok(Self {
             moments,

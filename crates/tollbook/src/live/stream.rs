@@ -12,7 +12,7 @@ use super::hub::{Hub, Seat};
 use super::mark::Mark;
 use super::scene::{self, Progress};
 use super::store::Event;
-use super::{run, store, tickets};
+use super::{store, tickets};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::sse::Frames;
@@ -131,13 +131,9 @@ impl Viewer {
         let Ok(_permit) = app.live.replays.acquire().await else {
             return Err(Error::Unavailable("the server is stopping".into()));
         };
-        let sharing = self.guard.audience.sharing;
+        let organization = self.guard.audience.sharing.organization;
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let events = store::page(&mut tx, sharing.organization, place, REPLAY_STEP).await?;
-        let sights = match sharing.member {
-            Some(_) => run::sights_of(&mut tx, &events).await?,
-            None => std::collections::HashMap::new(),
-        };
+        let events = store::page(&mut tx, organization, place, REPLAY_STEP).await?;
         drop(tx);
         if matches!(self.guard.audience.form, Form::Page { .. })
             && subjects(&events) > PAGE_REPLAY_MAX
@@ -164,7 +160,7 @@ impl Viewer {
         };
         let progress = Progress::Each { bound, end };
         let audiences = std::slice::from_ref(&self.guard.audience);
-        let rendered = scene::render(app, sharing, audiences, &events, &sights, progress).await?;
+        let rendered = scene::render(app, organization, audiences, &events, progress).await?;
         Ok(rendered
             .into_iter()
             .next()

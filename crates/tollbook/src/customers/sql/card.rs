@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Direction, Outcome, Phase};
-use tollbook_core::ids::{CustomerId, OrganizationId};
+use tollbook_core::ids::{CustomerId, OrganizationId, UserId};
 use tollbook_core::money::{Currency, Money};
 use tollbook_core::time::Seconds;
 use uuid::Uuid;
@@ -24,28 +24,68 @@ pub(in super::super) async fn recent_calls(
     customers: &[CustomerId],
     each_max: i64,
 ) -> sqlx::Result<HashMap<CustomerId, Vec<RecentCall>>> {
+    let readers: Vec<_> = customers.iter().map(|id| (*id, None)).collect();
+    let found = newest_calls(tx, organization, &readers, each_max).await?;
+    Ok(found
+        .into_iter()
+        .map(|((customer, _), calls)| (customer, calls))
+        .collect())
+}
+
+/// The newest calls of each customer that this member may see.
+pub(in super::super) async fn recent_calls_of(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    readers: &[(CustomerId, UserId)],
+    each_max: i64,
+) -> sqlx::Result<HashMap<(CustomerId, UserId), Vec<RecentCall>>> {
+    let readers: Vec<_> = readers
+        .iter()
+        .map(|(id, user)| (*id, Some(*user)))
+        .collect();
+    let found = newest_calls(tx, organization, &readers, each_max).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|((customer, member), calls)| Some(((customer, member?), calls)))
+        .collect())
+}
+
+/// The newest calls of each customer that the reader may see, and of those a member's only, where one is named.
+async fn newest_calls(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    readers: &[(CustomerId, Option<UserId>)],
+    each_max: i64,
+) -> sqlx::Result<HashMap<(CustomerId, Option<UserId>), Vec<RecentCall>>> {
+    let customers: Vec<Uuid> = readers.iter().map(|(id, _)| id.uuid()).collect();
+    let members: Vec<Option<Uuid>> = readers
+        .iter()
+        .map(|(_, member)| member.map(UserId::uuid))
+        .collect();
     let rows = sqlx::query!(
-        r#"select k.customer_id as "customer_id!", c.id, c.direction as "direction: Text<Direction>", c.state as "state: Text<Phase>",
+        r#"select k.customer_id as "customer_id!", k.member_id, c.id, c.direction as "direction: Text<Direction>", c.state as "state: Text<Phase>",
              c.outcome as "outcome: Text<Outcome>", c.started_at, c.billable_seconds, u.name as "answered_by?"
-         from unnest($2::uuid[]) as k(customer_id)
+         from unnest($2::uuid[], $3::uuid[]) as k (customer_id, member_id)
          cross join lateral (
              select l.* from calls l
              where l.organization_id = $1 and l.customer_id = k.customer_id and l.merged_into_id is null
-             order by l.started_at desc limit $3) c
+                 and (k.member_id is null or k.member_id = any (l.viewer_ids))
+             order by l.started_at desc limit $4) c
          left join users u on u.id = c.answered_by
          order by c.started_at desc, c.id"#,
         organization.uuid(),
-        &bare(customers),
+        &customers,
+        &members as &[Option<Uuid>],
         each_max,
     )
     .fetch_all(tx)
     .await?;
-    let mut found: HashMap<CustomerId, Vec<RecentCall>> = HashMap::new();
+    let mut found: HashMap<_, Vec<RecentCall>> = HashMap::new();
     for row in rows {
         let Text(direction) = row.direction;
         let Text(phase) = row.state;
         found
-            .entry(row.customer_id.into())
+            .entry((row.customer_id.into(), row.member_id.map(UserId::from)))
             .or_default()
             .push(RecentCall {
                 id: row.id.into(),
