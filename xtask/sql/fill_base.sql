@@ -49,7 +49,7 @@ insert into customers (organization_id, id, account_id, name) select organizatio
 insert into customer_numbers (organization_id, id, customer_id, e164) select organization_id, pg_temp.id_at('2024-02-01', 8, n), id, e164 from fill_customers;
 insert into search_terms (organization_id, term, kind, id)
     select c.organization_id, t.term, 'customer', c.id
-    from fill_customers c cross join lateral unnest(array[substr(c.e164, 2)] || string_to_array(lower(c.name), ' ')) t (term)
+    from fill_customers c cross join lateral unnest(array[substr(c.e164, 2), substr(c.e164, 3), right(c.e164, 4)] || string_to_array(lower(c.name), ' ')) t (term)
     on conflict do nothing;
 create unique index on fill_customers (n);
 analyze fill_organizations, fill_customers;

@@ -39,11 +39,12 @@ with picked as (
 insert into usage_events (organization_id, id, meter, quantity, occurred_at, received_at, idempotency_key, key_digest, request_hash,
     user_id, mapping_id, customer_id, call_id, resource_type, resource_id)
 select t.organization_id, pg_temp.id_at(t.ended_at, 17, t.n * 2 + u.part), u.meter, u.quantity, u.occurred_at, t.ended_at, u.key,
-    substr(sha256(u.key::bytea), 1, 16), substr(sha256(u.key::bytea), 17, 16), case when t.is_answered then t.user_id end,
+    substr(d.digest, 1, 16), substr(d.digest, 17, 16), case when t.is_answered then t.user_id end,
     t.mapping_id, t.customer_id, t.id, 'call', 'ACfill' || t.n
 from timed t
 cross join lateral (values
     (0, 'CALL_RECEIVED', 1::numeric, t.started_at, 'openphone:call:ACfill' || t.n || ':received'),
     (1, 'CALL_DURATION_SECONDS', t.billable_seconds::numeric, coalesce(t.answered_at, t.started_at), 'openphone:call:ACfill' || t.n || ':seconds')
 ) u (part, meter, quantity, occurred_at, key)
+cross join lateral (select sha256(u.key::bytea) as digest offset 0) d
 where u.part = 0 or t.is_answered;

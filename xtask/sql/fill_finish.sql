@@ -1,4 +1,4 @@
--- Counters that agree with the events, the indexes, and what the planner needs to know.
+-- Counters that agree with the events, the indexes, and what the planner and index-only scans need to know.
 set session_replication_role = replica;
 set synchronous_commit = off;
 set maintenance_work_mem = '1GB';
@@ -30,4 +30,4 @@ begin
 end
 $$;
 drop table fill_indexes, fill_customers, fill_organizations;
-
+vacuum (analyze);

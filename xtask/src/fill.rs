@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use tollbook_postgres::{APPLICATION_DATABASE, Options, Server};
+use tollbook_postgres::{APPLICATION_DATABASE, Durability, Options, Server};
 
 use crate::workspace;
 
@@ -70,10 +70,10 @@ fn read(arguments: &[&str]) -> Result<Size> {
 pub(crate) fn fill(data_dir: &Path, calls: u64, customers: u64, organizations: u64) -> Result<()> {
     let started = Instant::now();
     let mut migrate = workspace::cargo()?;
-    migrate.args(["run", "--release", "--quiet", "--package", "tollbook"]);
+    migrate.args(["run", "--quiet", "--package", "tollbook"]);
     migrate.args(["--", "migrate", "--data-dir"]).arg(data_dir);
     workspace::output(&mut migrate)?;
-    let server = tollbook_postgres::start(&Options::new(data_dir.join("postgres")))?;
+    let server = tollbook_postgres::start(&loading(data_dir))?;
     let of = [("organizations", organizations), ("customers", customers)];
     psql(&server, "fill_base.sql", &of)?;
     println!(
@@ -85,6 +85,24 @@ pub(crate) fn fill(data_dir: &Path, calls: u64, customers: u64, organizations: u
     println!("{calls} calls: {} s", started.elapsed().as_secs());
     server.stop()?;
     Ok(())
+}
+
+/// What is filled can be filled again, so nothing waits for the disk, is logged twice or vacuumed meanwhile.
+fn loading(data_dir: &Path) -> Options {
+    let setting = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Options {
+        durability: Durability::OffForTests,
+        settings: [
+            ("autovacuum", "off"),
+            ("wal_level", "minimal"),
+            ("max_wal_senders", "0"),
+            ("wal_compression", "off"),
+            ("max_wal_size", "32GB"),
+        ]
+        .map(setting)
+        .to_vec(),
+        ..Options::new(data_dir.join("postgres"))
+    }
 }
 
 /// Loads the calls in chunks, on several sessions.

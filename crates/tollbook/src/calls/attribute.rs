@@ -16,7 +16,6 @@ use tollbook_core::phone::{E164, Party};
 use super::effects::Effects;
 use super::parts::{self, Moved};
 use super::read::calls_by_id;
-use super::row::usage;
 use super::store::{self, StoredLeg};
 use crate::app::App;
 use crate::audit::{self, Deed};
@@ -220,7 +219,7 @@ async fn give(
     let recorded = recorded.remove(&call).unwrap_or_default();
     let changes = given(&recorded, to, None)?.into_iter();
     let mut usages: Vec<NewUsage> = changes
-        .map(|change| usage(organization, call, &held.root_sid, change))
+        .map(|change| NewUsage::change(organization, ("call", &held.root_sid), Some(call), change))
         .collect();
     let moved = |record: &Record| Moved {
         organization,

@@ -12,7 +12,7 @@ use super::desk::{Desk, Laid, Plan};
 use super::effects::Effects;
 use super::observe::{CallOfRecord, LegOfCall, Observation};
 use super::parts::{self, Moved};
-use super::row::{Found, attribution, caller, line_key, party, row, usage};
+use super::row::{Found, attribution, caller, line_key, party, row};
 use super::store::{self, CallRow, EventRow, LegRow, StoredCall};
 use crate::customers;
 use crate::error::Result;
@@ -84,6 +84,10 @@ impl Changes {
             store::merge(tx, &merged).await?;
         }
         store::write_calls(tx, &self.rows).await?;
+        let seen_anew = self.seen_anew();
+        if !seen_anew.is_empty() {
+            store::follow_viewers(tx, &seen_anew).await?;
+        }
         store::write_legs(tx, &self.leg_rows(desk)).await?;
         let moved = self.moved_legs(desk);
         if !moved.is_empty() {
@@ -108,6 +112,20 @@ impl Changes {
             ids.map(|id| (plan.organization, *id))
         });
         calls.collect()
+    }
+
+    /// Calls that others may see than before, or that began at another time.
+    fn seen_anew(&self) -> Vec<(OrganizationId, CallId)> {
+        let pairs = self.plans.iter().zip(&self.rows);
+        pairs
+            .filter(|(plan, row)| match self.before.get(&row.id) {
+                Some(before) => {
+                    before.viewers != row.viewer_ids || before.started_at != row.started_at
+                }
+                None => plan.known.is_some(),
+            })
+            .map(|(_, row)| (row.organization_id, row.id))
+            .collect()
     }
 
     fn merged(&self) -> Vec<(OrganizationId, CallId, CallId)> {
@@ -238,11 +256,10 @@ impl Changes {
             let aims: Vec<Aim> = targets.into_iter().map(aim).collect();
             let recorded = recorded.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let changes = owed(&aims, recorded)?.into_iter();
-            usages.extend(
-                changes.map(|change| {
-                    usage(row.organization_id, row.id, &row.conversation_sid, change)
-                }),
-            );
+            usages.extend(changes.map(|change| {
+                let resource = ("call", row.conversation_sid.as_str());
+                NewUsage::change(row.organization_id, resource, Some(row.id), change)
+            }));
         }
         Ok(usages)
     }

@@ -56,7 +56,8 @@ pub(crate) struct Moments {
 
 impl Moment {
     /// As a member sees it who may see the call: the label of a line only if it is theirs, no charge, and of the
-    /// customer's earlier calls their own. What the policies leave out of [`moments`] for a member is the same.
+    /// customer's earlier calls their own, if they do not see all. What the policies leave out of [`moments`] for a member
+    /// is the same.
     pub(crate) fn of_member(
         &self,
         has_line: bool,
@@ -66,8 +67,10 @@ impl Moment {
         moment.call.line_label = moment.call.line_label.filter(|_| has_line);
         moment.charged = None;
         moment.may_see_charges = false;
-        if let Who::Customer(Some(card)) = &mut moment.who {
-            card.recent = recent(card.summary.customer).unwrap_or_default();
+        if let Who::Customer(Some(card)) = &mut moment.who
+            && let Some(recent) = recent(card.summary.customer)
+        {
+            card.recent = recent;
         }
         moment
     }

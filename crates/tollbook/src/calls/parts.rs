@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::OrganizationId;
-use tollbook_core::metering::{Due, UsageRequest};
+use tollbook_core::metering::Due;
 
 use super::store;
 use crate::error::Result;
@@ -67,25 +66,8 @@ pub(crate) async fn usage_of_parts(
 pub(crate) fn part_usage(
     organization: OrganizationId,
     sid: &str,
-    (change, attribution): (Due, Attribution),
+    change: (Due, Attribution),
 ) -> NewUsage {
-    NewUsage {
-        organization,
-        occurred_at: change.occurred_at,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some("call".to_owned()),
-            resource_id: Some(sid.to_owned()),
-            metadata: Value::Object(serde_json::Map::new()),
-        },
-        key: Some(change.key),
-        // What a call's own recount compares with is only the call itself, so its parts do not name it.
-        call: None,
-        corrects: change.corrects,
-    }
+    // What a call's own recount compares with is only the call itself, so its parts do not name it.
+    NewUsage::change(organization, ("call", sid), None, change)
 }

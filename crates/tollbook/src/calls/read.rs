@@ -73,10 +73,12 @@ pub(crate) async fn calls_by_id(
             phase: row.state.0,
             outcome: row.outcome.map(|outcome| outcome.0),
             external: Party::read(&row.external_party),
+            line_label: row
+                .line_label
+                .filter(|label| is_name(label, [&row.from_party, &row.to_party])),
             from: row.from_party,
             to: row.to_party,
             phone_number: row.phone_number_id.map(PhoneNumberId::from),
-            line_label: row.line_label.filter(|label| !label.is_empty()),
             customer: row
                 .customer_id
                 .map(|id| (id.into(), row.customer_name.unwrap_or_default())),
@@ -89,4 +91,29 @@ pub(crate) async fn calls_by_id(
             billable_seconds: row.billable_seconds,
         })
         .collect())
+}
+
+/// Whether a label says more than the number that it stands for.
+fn is_name(label: &str, numbers: [&str; 2]) -> bool {
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    let of_label = digits(label);
+    let is_number = !label.chars().any(char::is_alphabetic)
+        && numbers.iter().any(|it| digits(it).ends_with(&of_label));
+    !is_number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_no_name_of_itself() {
+        let numbers = ["+14155550100", "+12125550142"];
+        for label in ["", "+12125550142", "(212) 555-0142", "+1 212-555-0142"] {
+            assert!(!is_name(label, numbers), "{label}");
+        }
+        for label in ["Support", "Line 0142", "+1 212-555-0199", "支援"] {
+            assert!(is_name(label, numbers), "{label}");
+        }
+    }
 }

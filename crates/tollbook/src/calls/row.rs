@@ -1,19 +1,18 @@
-//! The row that a call is, and the usage that follows from it.
+//! The row that a call is.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tollbook_core::calls::{Call, Check, Direction, Outcome, Phase, next_check};
-use tollbook_core::ids::{CallId, CustomerId, OrganizationId, UserId};
-use tollbook_core::metering::{Due, UsageRequest};
+use tollbook_core::ids::{CustomerId, OrganizationId, UserId};
+
 use tollbook_core::phone::{E164, Party};
 
 use super::desk::Plan;
 use super::store::{CallRow, StoredCall};
 use crate::customers::Caller;
 use crate::ids::new_id;
-use crate::metering::{Attribution, NewUsage};
+use crate::metering::Attribution;
 use crate::numbers::{Line, LineKey};
 
 /// A call with everything that was looked up for it.
@@ -157,32 +156,5 @@ pub(super) fn attribution(row: &CallRow) -> Attribution {
         user: row.answered_by,
         mapping: row.mapping_id,
         customer: row.customer_id,
-    }
-}
-
-/// The event that records a difference in what a call amounts to.
-pub(super) fn usage(
-    organization: OrganizationId,
-    call: CallId,
-    root_sid: &str,
-    (change, attribution): (Due, Attribution),
-) -> NewUsage {
-    NewUsage {
-        organization,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some("call".into()),
-            resource_id: Some(root_sid.to_owned()),
-            metadata: Value::Object(serde_json::Map::new()),
-        },
-        occurred_at: change.occurred_at,
-        key: Some(change.key),
-        call: Some(call),
-        corrects: change.corrects,
     }
 }

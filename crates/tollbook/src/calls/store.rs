@@ -10,8 +10,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use tollbook_core::calls::{Leg, Outcome, Phase, Provider};
 use tollbook_core::ids::{
-    CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId,
-    UsageEventId, UserId,
+    CallId, CallLegId, CustomerId, IntegrationId, MappingId, OrganizationId, PhoneNumberId, UserId,
 };
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ use super::client::user_of;
 use super::observe::{CallOfRecord, LegOfCall, Source};
 use crate::db::types::Text;
 use crate::error::{Error, Result};
-use crate::metering::{Attribution, Known, RecordedEvent, known};
+use crate::metering::{Attribution, Known, RecordedEvent, known_of};
 
 /// A leg as it is stored.
 #[derive(Debug, Clone)]
@@ -39,6 +38,8 @@ pub(crate) struct StoredCall {
     pub(crate) attribution: Attribution,
     pub(crate) leg_count: usize,
     pub(crate) fetches: u32,
+    pub(crate) started_at: Timestamp,
+    pub(crate) viewers: Vec<UserId>,
 }
 
 /// A call row to write.
@@ -263,7 +264,8 @@ pub(crate) async fn calls(
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select c.id, c.state as "state: Text<Phase>", c.answered_by, c.mapping_id, c.customer_id, c.leg_count, c.fetches
+        r#"select c.id, c.state as "state: Text<Phase>", c.answered_by, c.mapping_id, c.customer_id, c.leg_count, c.fetches,
+             c.started_at, c.viewer_ids
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join calls c on c.organization_id = k.organization_id and c.id = k.id
          where c.merged_into_id is null"#,
@@ -285,6 +287,8 @@ pub(crate) async fn calls(
                 },
                 leg_count: usize::try_from(row.leg_count).unwrap_or(0),
                 fetches: u32::try_from(row.fetches).unwrap_or(0),
+                started_at: row.started_at.to_jiff(),
+                viewers: row.viewer_ids.into_iter().map(UserId::from).collect(),
             };
             (call.id, call)
         })
@@ -310,9 +314,22 @@ pub(crate) async fn lock_calls(
     Ok(())
 }
 
-/// Writes calls, new and known, and who may see them and their parts. Locks in key order.
+/// Writes calls, new and known, and the lists of those who may see them. Locks in key order.
 pub(crate) async fn write_calls(tx: &mut PgConnection, rows: &[CallRow]) -> Result<()> {
     sqlx::query_file!("src/calls/write_calls.sql", json(rows)?)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Makes members' lists, and who may see the parts, follow calls whose viewers or start have changed.
+pub(crate) async fn follow_viewers(
+    tx: &mut PgConnection,
+    calls: &[(OrganizationId, CallId)],
+) -> Result<()> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        calls.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
+    sqlx::query_file!("src/calls/follow_viewers.sql", &organizations, &ids)
         .execute(tx)
         .await?;
     Ok(())
@@ -407,7 +424,8 @@ pub(crate) async fn usage_of(
 ) -> Result<HashMap<CallId, Vec<Known>>> {
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, c)| (o.uuid(), c.uuid())).unzip();
-    let rows = sqlx::query!(
+    let events = sqlx::query_as!(
+        RecordedEvent,
         r#"with k as materialized (select * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, call_id)),
          c as (
              select k.organization_id, k.call_id, k.call_id as id from k
@@ -415,7 +433,7 @@ pub(crate) async fn usage_of(
              select k.organization_id, k.call_id, m.id from k
              join calls m on m.organization_id = k.organization_id and m.merged_into_id = k.call_id
          )
-         select c.call_id as "call_id!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id,
+         select u.organization_id, c.call_id, u.resource_id, u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity, u.corrects_id,
              u.user_id, u.mapping_id, u.customer_id
          from c join usage_events u on u.organization_id = c.organization_id and u.call_id = c.id"#,
         &organizations,
@@ -423,29 +441,7 @@ pub(crate) async fn usage_of(
     )
     .fetch_all(tx)
     .await?;
-    let mut events: HashMap<CallId, Vec<RecordedEvent>> = HashMap::new();
-    for row in rows {
-        events
-            .entry(row.call_id.into())
-            .or_default()
-            .push(RecordedEvent {
-                id: row.id.into(),
-                key: row.idempotency_key,
-                meter: row.meter,
-                occurred_at: row.occurred_at.to_jiff(),
-                quantity: row.quantity,
-                corrects: row.corrects_id.map(UsageEventId::from),
-                attribution: Attribution {
-                    user: row.user_id.map(UserId::from),
-                    mapping: row.mapping_id.map(MappingId::from),
-                    customer: row.customer_id.map(CustomerId::from),
-                },
-            });
-    }
-    let chains = events.into_iter();
-    chains
-        .map(|(call, events)| Ok((call, known(events)?)))
-        .collect()
+    known_of(events, |event| event.call_id.map(CallId::from))
 }
 
 /// What has been recorded that names these records as what was used, but is no part of the recount of a call.
@@ -455,40 +451,21 @@ pub(super) async fn usage_of_records(
 ) -> Result<HashMap<(OrganizationId, String), Vec<Known>>> {
     let (organizations, sids): (Vec<Uuid>, Vec<&str>) =
         records.iter().map(|(o, _, sid)| (o.uuid(), *sid)).unzip();
-    let rows = sqlx::query!(
-        r#"select u.organization_id, u.resource_id as "sid!", u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity,
+    let events = sqlx::query_as!(
+        RecordedEvent,
+        "select u.organization_id, u.call_id, u.resource_id, u.id, u.idempotency_key, u.meter, u.occurred_at, u.quantity,
              u.corrects_id, u.user_id, u.mapping_id, u.customer_id
          from (select distinct * from unnest($1::uuid[], $2::text[]) as k (organization_id, sid)) k
          join usage_events u on u.organization_id = k.organization_id and u.resource_id = k.sid
-             and u.resource_type = 'call' and u.call_id is null"#,
+             and u.resource_type = 'call' and u.call_id is null",
         &organizations,
         &sids as &[&str],
     )
     .fetch_all(tx)
     .await?;
-    let mut events: HashMap<(OrganizationId, String), Vec<RecordedEvent>> = HashMap::new();
-    for row in rows {
-        events
-            .entry((row.organization_id.into(), row.sid))
-            .or_default()
-            .push(RecordedEvent {
-                id: row.id.into(),
-                key: row.idempotency_key,
-                meter: row.meter,
-                occurred_at: row.occurred_at.to_jiff(),
-                quantity: row.quantity,
-                corrects: row.corrects_id.map(UsageEventId::from),
-                attribution: Attribution {
-                    user: row.user_id.map(UserId::from),
-                    mapping: row.mapping_id.map(MappingId::from),
-                    customer: row.customer_id.map(CustomerId::from),
-                },
-            });
-    }
-    let chains = events.into_iter();
-    chains
-        .map(|(record, events)| Ok((record, known(events)?)))
-        .collect()
+    known_of(events, |event| {
+        Some((event.organization_id.into(), event.resource_id.clone()?))
+    })
 }
 
 /// The users of organizations by the provider's ids of them.

@@ -1,4 +1,4 @@
--- Calls of a batch, new and known. Members' lists, and who may see the parts of a call, follow the call.
+-- Calls of a batch, new and known, and the lists of the members who may see them.
 with written as (
 insert into calls as c (organization_id, id, provider, conversation_sid, integration_id, phone_number_id, mapping_id, direction,
     state, outcome, external_party, from_party, to_party, customer_id, answered_by, started_at, answered_at, ended_at,
@@ -21,29 +21,6 @@ set conversation_sid = excluded.conversation_sid, phone_number_id = excluded.pho
     leg_count = excluded.leg_count, check_at = excluded.check_at, swept_at = excluded.swept_at,
     viewer_ids = excluded.viewer_ids, fetches = excluded.fetches, updated_at = now()
 returning organization_id, id, started_at, viewer_ids
-), unlisted as (
-    delete from call_viewers v using written w
-    where v.organization_id = w.organization_id and v.call_id = w.id
-        and (v.started_at <> w.started_at or v.user_id <> all (w.viewer_ids))
-), heard as (
-    update recordings r set viewer_ids = w.viewer_ids from written w
-    where r.organization_id = w.organization_id and r.call_id = w.id and r.viewer_ids <> w.viewer_ids
-), said as (
-    update transcripts t set viewer_ids = w.viewer_ids from written w
-    where t.organization_id = w.organization_id and t.call_id = w.id and t.viewer_ids <> w.viewer_ids
-), left_behind as (
-    update voicemails v set viewer_ids = w.viewer_ids from written w
-    where v.organization_id = w.organization_id and v.call_id = w.id and v.viewer_ids <> w.viewer_ids
-    returning v.organization_id, v.id, v.occurred_at, v.viewer_ids
-), unlisted_voicemails as (
-    delete from voicemail_viewers v using left_behind l
-    where v.organization_id = l.organization_id and v.voicemail_id = l.id and v.user_id <> all (l.viewer_ids)
-), listed_voicemails as (
-    insert into voicemail_viewers (organization_id, user_id, occurred_at, voicemail_id)
-    select l.organization_id, u.user_id, l.occurred_at, l.id
-    from left_behind l cross join unnest(l.viewer_ids) as u (user_id)
-    order by 1, 2, 3, 4
-    on conflict do nothing
 )
 insert into call_viewers (organization_id, user_id, started_at, call_id)
 select w.organization_id, u.user_id, w.started_at, w.id

@@ -1,12 +1,9 @@
-//! A list as CSV: all of it, in chunks that are transactions of their own, so that no export holds a snapshot for long.
+//! The list as CSV.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::stream;
+use axum::response::Response;
 
 use super::filter::{Filter, Kind};
 use super::list::{Item, What, items};
@@ -15,13 +12,11 @@ use super::query::Query;
 use super::web::{kind_label, row};
 use crate::app::App;
 use crate::calls::{self, Look};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::caller::OrgMember;
+use crate::http::csv::{self, CHUNK, Chunk};
 use crate::pages::text::Text;
 use crate::pages::time::Viewer;
-
-/// Rows of one chunk.
-const CHUNK: i64 = 500;
 
 /// The columns of the page, and the time as programs read it.
 fn columns(text: Text) -> [String; 12] {
@@ -56,8 +51,8 @@ pub(super) async fn stream(
         .await?;
     let country = calls::country(&mut tx, member.organization).await?;
     drop(tx);
-    let name = file_name(&viewer, query);
-    let export = Export {
+    let (name, columns) = (file_name(&viewer, query), columns(viewer.text));
+    let export = Arc::new(Export {
         app: app.clone(),
         member,
         filter,
@@ -66,28 +61,15 @@ pub(super) async fn stream(
             country,
             csrf: String::new(),
         },
-        stage: Stage::Head,
-    };
-    let body = stream::try_unfold(export, |mut export| async move {
-        let chunk = export.next().await?;
-        Ok::<_, Error>(chunk.map(|bytes| (bytes, export)))
     });
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/csv; charset=utf-8"),
-        ),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
-                .map_err(|e| Error::Internal(format!("a file cannot be named: {e}")))?,
-        ),
-    ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    csv::stream(&name, &columns, move |after: Option<Place>| {
+        let export = Arc::clone(&export);
+        async move { export.chunk(after).await }
+    })
+    .await
 }
 
-/// Says which part and in which zone: `communications-missed-2026-11-01-to-2026-11-30-America-New_York.csv`.
+/// Says which part and in which zone: `communications-missed-2026-11-01-to-2026-11-30-America-New_York`.
 fn file_name(viewer: &Viewer, query: &Query) -> String {
     let mut name = "communications".to_owned();
     let parts = [
@@ -112,11 +94,7 @@ fn file_name(viewer: &Viewer, query: &Query) -> String {
             '-'
         }
     };
-    name.chars()
-        .take(150)
-        .map(plain)
-        .chain(".csv".chars())
-        .collect()
+    name.chars().take(150).map(plain).collect()
 }
 
 struct Export {
@@ -124,54 +102,25 @@ struct Export {
     member: OrgMember,
     filter: Filter,
     look: Look,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy)]
-enum Stage {
-    Head,
-    After(Option<Place>),
-    Done,
 }
 
 impl Export {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        let after = match self.stage {
-            Stage::Done => return Ok(None),
-            Stage::Head => {
-                self.stage = Stage::After(None);
-                let text = self.look.viewer.text;
-                return write(std::iter::once(columns(text))).map(Some);
-            }
-            Stage::After(after) => after,
-        };
+    async fn chunk(&self, after: Option<Place>) -> Result<Chunk<Place>> {
         let OrgMember {
             actor,
             organization,
         } = &self.member;
-        let mut tx = self.app.db.begin(actor).await?;
-        let found = items(
-            &mut tx,
-            &self.app,
-            actor,
-            *organization,
-            &self.filter,
-            after,
-            CHUNK,
-        )
-        .await?;
-        drop(tx);
-        self.stage = match found.last() {
-            Some(last) => Stage::After(Some(last.place)),
-            None => Stage::Done,
-        };
-        if found.is_empty() {
-            return Ok(None);
-        }
-        write(found.iter().map(|item| self.record(item))).map(Some)
+        let (app, filter) = (&self.app, &self.filter);
+        let mut tx = app.db.begin(actor).await?;
+        let found = items(&mut tx, app, actor, *organization, filter, after, CHUNK).await?;
+        Ok(Chunk {
+            rows: found.iter().map(|item| self.record(item)).collect(),
+            // A communication may be gone between two statements, so fewer are not the last.
+            next: found.last().map(|last| last.place),
+        })
     }
 
-    fn record(&self, item: &Item) -> [String; 12] {
+    fn record(&self, item: &Item) -> Vec<String> {
         let text: Text = self.look.viewer.text;
         let shown = row(&self.look, item);
         let local = item.place.at.to_zoned(self.look.viewer.zone.clone());
@@ -184,7 +133,7 @@ impl Export {
                 it.transcript.as_deref().unwrap_or_default(),
             ),
         };
-        [
+        vec![
             local.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             item.place.at.to_string(),
             kind_label(text, kind),
@@ -202,73 +151,5 @@ impl Export {
             words.to_owned(),
             shown.price.plain(text),
         ]
-    }
-}
-
-fn write<const N: usize>(records: impl Iterator<Item = [String; N]>) -> Result<Bytes> {
-    let wrong =
-        |e: &dyn std::fmt::Display| Error::Internal(format!("a row cannot be written: {e}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for record in records {
-        writer
-            .write_record(record.map(guard))
-            .map_err(|e| wrong(&e))?;
-    }
-    writer.into_inner().map(Bytes::from).map_err(|e| wrong(&e))
-}
-
-/// A text that a spreadsheet would take for a formula is marked as text. Numbers, phone numbers too, are left alone.
-fn guard(cell: String) -> String {
-    let is_number = || {
-        cell.chars()
-            .skip(1)
-            .all(|it| it.is_ascii_digit() || it == '.')
-    };
-    match cell.chars().next() {
-        Some('+' | '-') if cell.len() > 1 && is_number() => cell,
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{cell}"),
-        _ => cell,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_become_text_and_numbers_stay() {
-        let guarded = [
-            "=1+1",
-            "+12125550100",
-            "-5.20",
-            "-",
-            "@SUM(A1)",
-            "+1-2",
-            "\tx",
-            "plain",
-            "",
-        ]
-        .map(|it| guard(it.to_owned()));
-        assert_eq!(
-            guarded,
-            [
-                "'=1+1",
-                "+12125550100",
-                "-5.20",
-                "'-",
-                "'@SUM(A1)",
-                "'+1-2",
-                "'\tx",
-                "plain",
-                ""
-            ]
-        );
-    }
-
-    #[test]
-    fn commas_quotes_and_lines_stay_within_their_cell() {
-        let rows = [["a,b".to_owned(), "say \"hi\"\nthere".to_owned()]];
-        let bytes = write(rows.into_iter()).unwrap();
-        assert_eq!(bytes, "\"a,b\",\"say \"\"hi\"\"\nthere\"\n");
     }
 }

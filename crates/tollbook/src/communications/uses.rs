@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{CallId, OrganizationId};
-use tollbook_core::metering::{Due, Target, UsageRequest};
+use tollbook_core::metering::Target;
 
 use super::sql::{self, MessageRow};
 use crate::calls::{part_usage, usage_of_parts};
@@ -63,7 +62,10 @@ pub(super) async fn usages(tx: &mut PgConnection, uses: Vec<Use>) -> Result<Vec<
         let changes = owed(&[aim], &known)?.into_iter();
         let organization = use_.organization;
         usages.extend(changes.map(|change| match &use_.of {
-            Of::Message(message) => message_usage_of(message, change),
+            Of::Message(message) => {
+                let resource = ("message", message.sid.as_str());
+                NewUsage::change(message.organization_id, resource, None, change)
+            }
             Of::Record { sid, .. } => part_usage(organization, sid, change),
         }));
     }
@@ -124,26 +126,5 @@ impl Recorded {
             known.push(first.clone());
         }
         known
-    }
-}
-
-fn message_usage_of(message: &MessageRow, (change, attribution): (Due, Attribution)) -> NewUsage {
-    NewUsage {
-        organization: message.organization_id,
-        occurred_at: change.occurred_at,
-        request: UsageRequest {
-            meter: change.meter,
-            quantity: change.quantity,
-            occurred_at: Some(change.occurred_at),
-            user: attribution.user,
-            mapping: attribution.mapping,
-            customer: attribution.customer,
-            resource_type: Some("message".to_owned()),
-            resource_id: Some(message.sid.clone()),
-            metadata: Value::Object(serde_json::Map::new()),
-        },
-        key: Some(change.key),
-        call: None,
-        corrects: change.corrects,
     }
 }

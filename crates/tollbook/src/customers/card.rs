@@ -41,6 +41,8 @@ pub(crate) struct RecentCall {
     pub(crate) billable: Seconds,
     /// Name of who answered.
     pub(crate) answered_by: Option<String>,
+    /// The members who may see it.
+    pub(crate) viewers: Vec<UserId>,
 }
 
 /// Finalized invoices that are not paid.

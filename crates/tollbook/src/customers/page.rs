@@ -83,6 +83,9 @@ pub(super) async fn customer(
         Some(period) => period,
         None => facts.zone.month(now).map_err(internal)?,
     };
+    // Calls may be older than the first day here: they come along when a provider is connected.
+    let first_call = sql::page::first_call_at(tx, organization, id).await?;
+    let since = first_call.map_or(customer.created_at, |at| at.min(customer.created_at));
     let mut open = sql::card::open_invoices(tx, organization, &[id], OPEN_MAX).await?;
     let open = open.remove(&id).unwrap_or_default();
     let owed = balance::balance(tx, actor, organization, id).await?;
@@ -91,7 +94,7 @@ pub(super) async fn customer(
         name: label(&look, &summary),
         company: None,
         standing: standing(&summary),
-        since: page.viewer.date(facts.zone.date(customer.created_at)),
+        since: page.viewer.date(facts.zone.date(since)),
         contacts: contacts(tx, organization, id, &look).await?,
         subscription: match contract {
             Some(contract) => Some(subscription(tx, organization, contract, &look).await?),

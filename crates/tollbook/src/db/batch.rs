@@ -16,9 +16,15 @@ use crate::error::{Error, Result};
 /// How many items may wait. Beyond that the sender waits, and with it its client.
 const WAITING_MAX: usize = 8192;
 
-/// Where several clients send at once, a batch waits for as many as the last one had, since those were just answered and
-/// send again: fewer transactions do the same work. It does not wait longer than this, and a client alone not at all.
-const GATHER: Duration = Duration::from_millis(2);
+/// So many at a time are a crowd: then a batch takes what keeps coming, since each transaction costs as much as ten items.
+const CROWD: usize = 4;
+/// So many are enough not to wait for more than the last batch had.
+const ENOUGH: usize = 32;
+/// Nothing came for so long: nothing more is coming. A few clients were just answered and send again within this time; a
+/// client alone is not waited for at all.
+const GAP: Duration = Duration::from_millis(2);
+/// No batch waits longer than this.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What a batch is for: stores all items in one transaction and answers each, in order.
 pub(crate) trait Commit<T>: Send + Sync + 'static {
@@ -118,11 +124,17 @@ async fn gather<T, A>(
     let mut batch = Vec::new();
     let mut receiver = receiver.lock().await;
     receiver.recv_many(&mut batch, batch_max).await;
-    let awaited = crowd.load(Ordering::Relaxed).min(batch_max);
+    let last = crowd.load(Ordering::Relaxed);
+    let awaited = if last < CROWD {
+        last
+    } else {
+        last.max(ENOUGH).min(batch_max)
+    };
     let until = Instant::now() + GATHER;
     while (1..awaited).contains(&batch.len()) {
         let room = batch_max - batch.len();
-        let more = timeout_at(until, receiver.recv_many(&mut batch, room)).await;
+        let gap = until.min(Instant::now() + GAP);
+        let more = timeout_at(gap, receiver.recv_many(&mut batch, room)).await;
         if more.is_err() || more == Ok(0) {
             break;
         }
@@ -238,5 +250,29 @@ mod tests {
         }
         assert_eq!(group.submit(4).await.unwrap(), 40);
         assert_eq!(evens.0.lock().unwrap().concat(), [2, 4]);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_coming_to_a_crowd_shares_a_batch() {
+        let evens = Arc::new(Evens(Mutex::default()));
+        let group = GroupCommit::start(Arc::clone(&evens), 64, 1);
+        let crowd = futures_util::future::join_all([2; 8].map(|n| group.submit(n))).await;
+        assert!(crowd.into_iter().all(|answer| answer.unwrap() == 20));
+        evens.0.lock().unwrap().clear();
+        // One after the other, each a little later.
+        let steady = (0..80_u32).map(|place| {
+            let group = &group;
+            async move {
+                for _ in 0..place {
+                    tokio::task::yield_now().await;
+                }
+                group.submit(place * 2).await.unwrap()
+            }
+        });
+        let answers = futures_util::future::join_all(steady).await;
+        assert_eq!(answers.iter().sum::<u32>(), (0..80).sum::<u32>() * 20);
+        // In batches of as many as the crowd was, there would be ten.
+        let batches = evens.0.lock().unwrap().len();
+        assert!(batches <= 6, "{batches} batches");
     }
 }

@@ -37,8 +37,9 @@ pub struct Db {
 /// again in half the time of one whose turn comes once in twenty.
 const INGEST_SESSIONS: u32 = 3;
 
-/// Sessions that interpret and rate: one for each worker.
-const WORK_SESSIONS: u32 = 4;
+/// Sessions that interpret, rate and read for viewers: one for each worker, and for as many organizations as are read for
+/// at a time.
+const WORK_SESSIONS: u32 = 8;
 
 impl Db {
     /// Opens a pool of at most `sessions_max` sessions.
@@ -64,8 +65,8 @@ impl Db {
     }
 
     /// Begins a transaction of a worker, which runs the same statements on batches over and over.
-    pub(crate) async fn begin_work(&self) -> sqlx::Result<Tx> {
-        begin(&self.work, &Actor::system()).await
+    pub(crate) async fn begin_work(&self, actor: &Actor) -> sqlx::Result<Tx> {
+        begin(&self.work, actor).await
     }
 
     /// Begins a transaction that may only take in webhooks and usage, for many organizations at once. Who may write

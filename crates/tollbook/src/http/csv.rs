@@ -49,13 +49,17 @@ impl<K> Chunk<K> {
 
 /// Streams a list under the name `name.csv`. `read` reads the chunk after a key; the first one is read before anything
 /// is answered, so that a failure still has its status.
-pub(crate) async fn stream<K, F, R>(name: &str, columns: &[&str], read: F) -> Result<Response>
+pub(crate) async fn stream<K, F, R>(
+    name: &str,
+    columns: &[impl AsRef<str>],
+    read: F,
+) -> Result<Response>
 where
     K: Send + 'static,
     F: Fn(Option<K>) -> R + Send + 'static,
     R: Future<Output = Result<Chunk<K>>> + Send,
 {
-    let head: Vec<String> = columns.iter().map(|&it| it.to_owned()).collect();
+    let head: Vec<String> = columns.iter().map(|it| it.as_ref().to_owned()).collect();
     let first = read(None).await?;
     let begin = [lines([&head])?, lines(&first.rows)?].concat();
     let rest = stream::try_unfold((read, first.next), async |(read, next)| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tollbook_core::actor::Actor;
 use tollbook_core::calls::{Fact, Leg, Phase, ProviderEvent};
 use tollbook_core::ids::{IntegrationId, OrganizationId};
 
@@ -67,12 +68,12 @@ pub(crate) async fn drain(app: &App) -> Result<usize> {
 async fn interpret_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
-        let mut tx = app.db.begin_work().await?;
+        let mut tx = app.db.begin_work(&Actor::system()).await?;
         let lanes = sql::claim_lanes(&mut tx, LANES_MAX).await?;
         if lanes.is_empty() {
             return Ok(0);
         }
-        if limit == BATCH_MAX {
+        if i64::try_from(lanes.len()).is_ok_and(|len| len == LANES_MAX) {
             // There may be more than one can take.
             app.wake.inbox.notify_one();
         }
@@ -93,7 +94,7 @@ async fn interpret_some(app: &App) -> Result<usize> {
                 let text = error_text(&error);
                 tracing::error!(inbox = %first.id, error = %text, "a webhook cannot be interpreted");
                 tx.rollback().await?;
-                let mut tx = app.db.begin_work().await?;
+                let mut tx = app.db.begin_work(&Actor::system()).await?;
                 sql::park(&mut tx, &[(first.seq, text)]).await?;
                 tx.commit().await?;
                 return Ok(1);

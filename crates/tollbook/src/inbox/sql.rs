@@ -138,12 +138,19 @@ pub(super) struct Waiting {
 /// about to be returned, so none is held in vain, and another worker finds the others.
 pub(super) async fn claim_lanes(tx: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<i16>> {
     sqlx::query_scalar!(
-        r#"select l.lane::smallint as "lane!" from (
-               select s.lane, q.seq from generate_series(0, 63) as s (lane)
+        r#"with recursive s (lane) as (
+               -- all organizations: the queue is the platform's
+               (select q.lane from inbox_queue q where q.parked_at is null order by q.lane, q.seq limit 1)
+               union all
+               select n.lane from s cross join lateral (
+                   select q.lane from inbox_queue q where q.parked_at is null and q.lane > s.lane order by q.lane, q.seq limit 1
+               ) n
+           )
+           select l.lane::smallint as "lane!" from (
+               select s.lane, q.seq from s
                cross join lateral (
                    select q.seq from inbox_queue q
                    where q.lane = s.lane and q.parked_at is null and q.run_at <= clock_timestamp()
-                   -- all organizations: the queue is the platform's
                    order by q.seq limit 1
                ) q
                order by q.seq offset 0

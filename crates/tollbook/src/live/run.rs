@@ -140,7 +140,7 @@ pub(super) async fn deliver(app: &App) -> Result<()> {
     let Some(position) = app.live.position() else {
         return Ok(());
     };
-    let mut tx = app.db.begin(&Actor::system()).await?;
+    let mut tx = app.db.begin_work(&Actor::system()).await?;
     let News { mark, events } = store::since(&mut tx, position.xid).await?;
     let unseen = app.live.unseen(events.iter().map(|event| event.id));
     let above = events.iter().filter(|event| event.xid >= mark.xid);

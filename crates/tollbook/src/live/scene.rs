@@ -75,7 +75,7 @@ struct Scene {
     /// As those see it who run the organization.
     things: Things,
     sights: HashMap<Uuid, Sight>,
-    /// A member's earlier calls with the customers who are on the line.
+    /// A member's earlier calls with the customers who are on the line, where they are others than everybody's.
     recent: HashMap<(CustomerId, UserId), Vec<RecentCall>>,
 }
 
@@ -142,7 +142,7 @@ impl Scene {
         events: &[&Event],
     ) -> Result<Self> {
         let actor = Actor::organization_system(organization);
-        let mut tx = app.db.begin(&actor).await?;
+        let mut tx = app.db.begin_work(&actor).await?;
         let things = Things::read(&mut tx, app, &actor, organization, events).await?;
         if members.is_empty() {
             return Ok(Self {
@@ -158,11 +158,19 @@ impl Scene {
             if let (Who::Customer(Some(card)), Some(sight)) =
                 (&moment.who, sights.get(&call.uuid()))
             {
-                let viewers = members.iter().filter(|user| sight.viewers.contains(user));
+                // Who sees all of the newest calls sees the newest that they may see.
+                let sees_all = |user| card.recent.iter().all(|it| it.viewers.contains(user));
+                let viewers = members
+                    .iter()
+                    .filter(|user| sight.viewers.contains(user) && !sees_all(user));
                 cards.extend(viewers.map(|user| (card.summary.customer, *user)));
             }
         }
-        let recent = customers::recent_calls_of(&mut tx, organization, &cards).await?;
+        let mut recent = customers::recent_calls_of(&mut tx, organization, &cards).await?;
+        for card in cards {
+            // There may be none.
+            recent.entry(card).or_default();
+        }
         Ok(Self {
             things,
             sights,

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tollbook_core::ids::{CallId, OrganizationId, UsageEventId};
-use tollbook_core::metering::{IdempotencyKey, UsageRequest};
+use tollbook_core::metering::{Due, IdempotencyKey, UsageRequest};
 
+use super::recorded::Attribution;
 use super::sql;
 use crate::app::Wake;
 use crate::db::Db;
@@ -33,6 +34,35 @@ pub(crate) struct NewUsage {
     pub(crate) call: Option<CallId>,
     /// The event that this one corrects by a difference.
     pub(crate) corrects: Option<UsageEventId>,
+}
+
+impl NewUsage {
+    /// Records a difference in what a provider's record amounts to; `resource` is its kind and its id.
+    pub(crate) fn change(
+        organization: OrganizationId,
+        resource: (&str, &str),
+        call: Option<CallId>,
+        (change, attribution): (Due, Attribution),
+    ) -> Self {
+        Self {
+            organization,
+            occurred_at: change.occurred_at,
+            request: UsageRequest {
+                meter: change.meter,
+                quantity: change.quantity,
+                occurred_at: Some(change.occurred_at),
+                user: attribution.user,
+                mapping: attribution.mapping,
+                customer: attribution.customer,
+                resource_type: Some(resource.0.to_owned()),
+                resource_id: Some(resource.1.to_owned()),
+                metadata: serde_json::Value::Object(serde_json::Map::new()),
+            },
+            key: Some(change.key),
+            call,
+            corrects: change.corrects,
+        }
+    }
 }
 
 /// What became of an event.

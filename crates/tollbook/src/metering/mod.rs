@@ -8,5 +8,5 @@ mod sql;
 
 pub(crate) use accept::{NewUsage, UsageWriter, record, record_one, writer};
 pub(crate) use recorded::{
-    Aim, Attribution, Known, RecordedEvent, first_key, given, known, owed, recorded_by_key,
+    Aim, Attribution, Known, RecordedEvent, first_key, given, known_of, owed, recorded_by_key,
 };

@@ -1,6 +1,7 @@
 //! What was recorded of a thing, for the difference to what it amounts to now.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -31,13 +32,30 @@ pub(crate) struct Known {
 
 /// An event as it is stored.
 pub(crate) struct RecordedEvent {
-    pub(crate) id: UsageEventId,
-    pub(crate) key: String,
+    pub(crate) organization_id: Uuid,
+    /// The call that it is recorded of.
+    pub(crate) call_id: Option<Uuid>,
+    /// The provider's id of what was used.
+    pub(crate) resource_id: Option<String>,
+    pub(crate) id: Uuid,
+    pub(crate) idempotency_key: String,
     pub(crate) meter: String,
-    pub(crate) occurred_at: Timestamp,
+    pub(crate) occurred_at: jiff_sqlx::Timestamp,
     pub(crate) quantity: Decimal,
-    pub(crate) corrects: Option<UsageEventId>,
-    pub(crate) attribution: Attribution,
+    pub(crate) corrects_id: Option<Uuid>,
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) mapping_id: Option<Uuid>,
+    pub(crate) customer_id: Option<Uuid>,
+}
+
+impl RecordedEvent {
+    fn attribution(&self) -> Attribution {
+        Attribution {
+            user: self.user_id.map(UserId::from),
+            mapping: self.mapping_id.map(MappingId::from),
+            customer: self.customer_id.map(CustomerId::from),
+        }
+    }
 }
 
 /// What a thing amounts to, and to whom that goes.
@@ -127,11 +145,27 @@ pub(crate) fn given(
     owed(&aims.into_values().collect::<Vec<_>>(), recorded)
 }
 
-/// Gathers stored events, in any order, into what they record.
-pub(crate) fn known(events: Vec<RecordedEvent>) -> Result<Vec<Known>> {
+/// Gathers stored events, in any order, into what they record of each thing.
+pub(crate) fn known_of<K: Eq + Hash>(
+    events: Vec<RecordedEvent>,
+    thing: impl Fn(&RecordedEvent) -> Option<K>,
+) -> Result<HashMap<K, Vec<Known>>> {
+    let mut things: HashMap<K, Vec<RecordedEvent>> = HashMap::new();
+    for event in events {
+        if let Some(thing) = thing(&event) {
+            things.entry(thing).or_default().push(event);
+        }
+    }
+    things
+        .into_iter()
+        .map(|(thing, events)| Ok((thing, known(events)?)))
+        .collect()
+}
+
+fn known(events: Vec<RecordedEvent>) -> Result<Vec<Known>> {
     let attributions: HashMap<UsageEventId, Attribution> = events
         .iter()
-        .map(|event| (event.id, event.attribution))
+        .map(|event| (event.id.into(), event.attribution()))
         .collect();
     let events: Vec<_> = events.into_iter().map(read).collect::<Result<_>>()?;
     let chains = recorded(events).map_err(|e| Error::Internal(e.to_string()))?;
@@ -159,12 +193,12 @@ fn read(event: RecordedEvent) -> Result<Read> {
     let quantity = Quantity::try_from(event.quantity);
     let quantity = quantity.map_err(|e| Error::Internal(format!("a stored quantity: {e}")))?;
     Ok((
-        event.id,
-        event.key,
+        event.id.into(),
+        event.idempotency_key,
         meter,
-        event.occurred_at,
+        event.occurred_at.to_jiff(),
         quantity,
-        event.corrects,
+        event.corrects_id.map(UsageEventId::from),
     ))
 }
 
@@ -176,17 +210,20 @@ pub(crate) async fn recorded_by_key(
     let organizations: Vec<Uuid> = keys.iter().map(|(o, _)| o.uuid()).collect();
     let digests: Vec<[u8; 16]> = keys.iter().map(|(_, key)| digest(key.as_bytes())).collect();
     let digests: Vec<&[u8]> = digests.iter().map(<[u8; 16]>::as_slice).collect();
-    let mut found = HashMap::new();
-    for (organization, events) in sql::recorded_by_key(tx, &organizations, &digests).await? {
-        for known in known(events)? {
-            found.insert((organization, known.chain.key.clone()), known);
-        }
-    }
-    Ok(found)
+    let events = sql::recorded_by_key(tx, &organizations, &digests).await?;
+    let by_organization = known_of(events, |event| Some(event.organization_id))?;
+    let by_key = by_organization
+        .into_iter()
+        .flat_map(|(organization, known)| {
+            let key = move |known: Known| ((organization.into(), known.chain.key.clone()), known);
+            known.into_iter().map(key)
+        });
+    Ok(by_key.collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff_sqlx::ToSqlx as _;
     use tollbook_core::metering::BuiltInMeter;
 
     use super::*;
@@ -217,13 +254,18 @@ mod tests {
     impl Stored {
         fn known(&self) -> Vec<Known> {
             let event = |(id, due, attribution): &(UsageEventId, Due, Attribution)| RecordedEvent {
-                id: *id,
-                key: due.key.to_string(),
+                organization_id: Uuid::nil(),
+                call_id: None,
+                resource_id: None,
+                id: id.uuid(),
+                idempotency_key: due.key.to_string(),
                 meter: due.meter.to_string(),
-                occurred_at: due.occurred_at,
+                occurred_at: due.occurred_at.to_sqlx(),
                 quantity: due.quantity.to_decimal(),
-                corrects: due.corrects,
-                attribution: *attribution,
+                corrects_id: due.corrects.map(Uuid::from),
+                user_id: attribution.user.map(Uuid::from),
+                mapping_id: attribution.mapping.map(Uuid::from),
+                customer_id: attribution.customer.map(Uuid::from),
             };
             known(self.0.iter().map(event).collect()).unwrap()
         }

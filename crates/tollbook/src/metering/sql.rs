@@ -1,14 +1,14 @@
 //! Statements on usage events, counters and the rating queue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
-use tollbook_core::ids::{CustomerId, MappingId, OrganizationId, UsageEventId, UserId};
+use tollbook_core::ids::{OrganizationId, UsageEventId};
 use uuid::Uuid;
 
 use super::accept::Keyed;
-use super::recorded::{Attribution, RecordedEvent};
+use super::recorded::RecordedEvent;
 
 /// Inserts events that are not there yet, adds them to the counters and queues them for rating; returns the ids that
 /// were added. One statement: every lock is taken in key order.
@@ -96,14 +96,15 @@ pub(super) async fn originals(
         .collect())
 }
 
-/// What was recorded under these keys, corrections included, by organization.
+/// What was recorded under these keys, corrections included.
 pub(super) async fn recorded_by_key(
     tx: &mut PgConnection,
     organizations: &[Uuid],
     digests: &[&[u8]],
-) -> sqlx::Result<HashMap<OrganizationId, Vec<RecordedEvent>>> {
-    let rows = sqlx::query!(
-        "select e.organization_id, e.id, e.idempotency_key, e.meter, e.occurred_at, e.quantity, e.corrects_id,
+) -> sqlx::Result<Vec<RecordedEvent>> {
+    sqlx::query_as!(
+        RecordedEvent,
+        "select e.organization_id, e.call_id, e.resource_id, e.id, e.idempotency_key, e.meter, e.occurred_at, e.quantity, e.corrects_id,
              e.user_id, e.mapping_id, e.customer_id
          from unnest($1::uuid[], $2::bytea[]) as k (organization_id, key_digest)
          join usage_events f on f.organization_id = k.organization_id and f.key_digest = k.key_digest
@@ -112,25 +113,5 @@ pub(super) async fn recorded_by_key(
         digests as &[&[u8]],
     )
     .fetch_all(tx)
-    .await?;
-    let mut events: HashMap<OrganizationId, Vec<RecordedEvent>> = HashMap::new();
-    for row in rows {
-        events
-            .entry(row.organization_id.into())
-            .or_default()
-            .push(RecordedEvent {
-                id: row.id.into(),
-                key: row.idempotency_key,
-                meter: row.meter,
-                occurred_at: row.occurred_at.to_jiff(),
-                quantity: row.quantity,
-                corrects: row.corrects_id.map(UsageEventId::from),
-                attribution: Attribution {
-                    user: row.user_id.map(UserId::from),
-                    mapping: row.mapping_id.map(MappingId::from),
-                    customer: row.customer_id.map(CustomerId::from),
-                },
-            });
-    }
-    Ok(events)
+    .await
 }

@@ -27,11 +27,18 @@ pub(super) struct Queued {
 /// which it came.
 pub(super) async fn claim_lanes(tx: &mut PgConnection) -> Result<Vec<i16>> {
     let lanes = sqlx::query_scalar!(
-        r#"select l.lane::smallint as "lane!" from (
-               select s.lane, q.seq from generate_series(0, 63) as s (lane)
+        r#"with recursive s (lane) as (
+               -- all organizations: the queue is the platform's
+               (select q.lane from rating_queue q where q.parked_at is null order by q.lane, q.seq limit 1)
+               union all
+               select n.lane from s cross join lateral (
+                   select q.lane from rating_queue q where q.parked_at is null and q.lane > s.lane order by q.lane, q.seq limit 1
+               ) n
+           )
+           select l.lane::smallint as "lane!" from (
+               select s.lane, q.seq from s
                cross join lateral (
                    select q.seq from rating_queue q where q.lane = s.lane and q.parked_at is null order by q.seq limit 1
-                   -- all organizations: the queue is the platform's
                ) q
                order by q.seq offset 0
            ) l

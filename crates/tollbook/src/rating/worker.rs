@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tollbook_core::actor::Actor;
 use tollbook_core::ids::AccountId;
 
 use super::batch::{Outcome, rate_all};
@@ -48,12 +49,13 @@ async fn work(app: App, stop: CancellationToken) {
             }
         }
         match rate_some(&app).await {
-            Ok(0) => {}
             Ok(count) => {
                 if count < BATCH_MAX {
                     tokio::time::sleep(GATHER).await;
                 }
-                continue;
+                if count > 0 {
+                    continue;
+                }
             }
             Err(error) => tracing::warn!(%error, "usage cannot be rated"),
         }
@@ -78,7 +80,7 @@ pub(crate) async fn drain(app: &App) -> Result<usize> {
 
 /// Gives usage that was put aside another try, when its time has come.
 pub(crate) async fn retry(app: &App) -> Result<u64> {
-    let mut tx = app.db.begin_work().await?;
+    let mut tx = app.db.begin_work(&Actor::system()).await?;
     let count = queue::retry_parked(&mut tx).await?;
     tx.commit().await?;
     Ok(count)
@@ -89,7 +91,7 @@ pub(crate) async fn retry(app: &App) -> Result<u64> {
 async fn rate_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
-        let mut tx = app.db.begin_work().await?;
+        let mut tx = app.db.begin_work(&Actor::system()).await?;
         let lanes = queue::claim_lanes(&mut tx).await?;
         let queued = queue::rows(&mut tx, &lanes, limit).await?;
         let Some(first) = queued.first() else {
@@ -105,7 +107,7 @@ async fn rate_some(app: &App) -> Result<usize> {
             Err(error) if queued.len() == 1 => {
                 tx.rollback().await?;
                 tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
-                let mut tx = app.db.begin_work().await?;
+                let mut tx = app.db.begin_work(&Actor::system()).await?;
                 queue::park(&mut tx, &[(first.key, &why(&error))]).await?;
                 tx.commit().await?;
                 return Ok(1);

@@ -7,14 +7,15 @@ use sqlx::PgConnection;
 use tollbook_core::calls::{Fact, ProcessingState, Provider};
 use uuid::Uuid;
 
-use super::ops::{Difference, FOUND_MAX};
+use super::chunks::{Chunk, last};
+use super::ops::Difference;
 use super::snapshot::snapshot;
 use crate::app::App;
 use crate::db::types::Text;
 use crate::error::Result;
 
 /// Webhooks of one chunk.
-const CHUNK: i64 = 1_000;
+pub(super) const CHUNK: i64 = 1_000;
 
 /// A webhook that is not in the queue.
 struct Webhook {
@@ -39,28 +40,10 @@ struct Trace {
 }
 
 /// Interprets stored webhooks again, as far as to see whether what they tell of is there.
-pub(super) async fn run(app: &App, tell: &mut impl FnMut(u64)) -> Result<Vec<Difference>> {
-    let mut differences = Vec::new();
-    let mut after: Option<(Timestamp, Uuid)> = None;
-    loop {
-        let (last, found) = chunk(app, after).await?;
-        if !found.is_empty() {
-            // Once more, in another snapshot: only what is wrong in both is wrong.
-            let (_, again) = chunk(app, after).await?;
-            differences.extend(Difference::in_both(found, &again));
-        }
-        tell(CHUNK.unsigned_abs());
-        if last.is_none() || differences.len() >= FOUND_MAX {
-            return Ok(differences);
-        }
-        after = last;
-    }
-}
-
-async fn chunk(
+pub(super) async fn chunk(
     app: &App,
     after: Option<(Timestamp, Uuid)>,
-) -> Result<(Option<(Timestamp, Uuid)>, Vec<Difference>)> {
+) -> Result<Chunk<(Timestamp, Uuid)>> {
     let mut tx = snapshot(app).await?;
     let (at, id) = after.unzip();
     let webhooks = sqlx::query_as!(
@@ -79,11 +62,7 @@ async fn chunk(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let is_last = i64::try_from(webhooks.len()).unwrap_or(CHUNK) < CHUNK;
-    let last = webhooks
-        .last()
-        .map(|it| (it.received_at, it.id))
-        .filter(|_| !is_last);
+    let next = last(&webhooks, CHUNK, |it| (it.received_at, it.id));
     let left: Vec<(&Webhook, Vec<Trace>)> = webhooks
         .iter()
         .filter(|it| !it.is_queued)
@@ -113,7 +92,7 @@ async fn chunk(
             ));
         }
     }
-    Ok((last, differences))
+    Ok((next, differences))
 }
 
 impl Webhook {

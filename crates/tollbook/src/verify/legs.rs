@@ -5,7 +5,7 @@ use tollbook_core::calls::{Outcome, Phase};
 use tollbook_core::ids::{CallId, OrganizationId};
 use uuid::Uuid;
 
-use super::chunks::{self, Chunk, last};
+use super::chunks::{Chunk, last};
 use super::counters::difference;
 use super::ops::Difference;
 use super::snapshot::snapshot;
@@ -16,21 +16,15 @@ use crate::db::types::Text;
 use crate::error::Result;
 
 /// Calls of one chunk.
-const CHUNK: i64 = 1_000;
+pub(super) const CHUNK: i64 = 1_000;
 
 /// Makes the calls of an organization from their legs again.
-pub(super) async fn run(
+pub(super) async fn chunk(
     app: &App,
     organization: OrganizationId,
-    tell: &mut impl FnMut(u64),
-) -> Result<Vec<Difference>> {
-    chunks::run(CHUNK, tell, async |after| {
-        chunk(app, organization, after).await
-    })
-    .await
-}
-
-async fn chunk(app: &App, organization: OrganizationId, after: Uuid) -> Result<Chunk> {
+    after: Option<Uuid>,
+) -> Result<Chunk> {
+    let after = after.unwrap_or_default();
     let mut tx = snapshot(app).await?;
     let rows = stored(&mut tx, organization, after).await?;
     let keys: Vec<(OrganizationId, CallId)> =

@@ -9,7 +9,7 @@ use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
 use super::check::{OfOrganization, OfPlatform};
-use super::{charges, counters, documents, inbox, legs, numbers, periods, rows, search};
+use super::{charges, chunks, counters, documents, inbox, legs, numbers, periods, rows, search};
 use crate::app::App;
 use crate::error::Result;
 
@@ -175,9 +175,18 @@ async fn of_organization(
             Ok(Difference::in_both(found, &again))
         }
         OfOrganization::Documents => documents::run(app, organization, tell).await,
-        OfOrganization::Periods => periods::run(app, organization, tell).await,
-        OfOrganization::Legs => legs::run(app, organization, tell).await,
-        OfOrganization::Search => search::run(app, organization, tell).await,
+        OfOrganization::Periods => {
+            let read = async |after| periods::chunk(app, organization, after).await;
+            chunks::run(periods::CHUNK, tell, read).await
+        }
+        OfOrganization::Legs => {
+            let read = async |after| legs::chunk(app, organization, after).await;
+            chunks::run(legs::CHUNK, tell, read).await
+        }
+        OfOrganization::Search => {
+            let read = async |after| search::chunk(app, organization, after).await;
+            chunks::run(search::CHUNK, tell, read).await
+        }
         OfOrganization::Rows(rows) => rows::run(app, rows, Some(organization), tell).await,
     }
 }
@@ -189,7 +198,10 @@ async fn of_platform(
 ) -> Result<Vec<Difference>> {
     match check {
         OfPlatform::Numbers => numbers::run(app, tell).await,
-        OfPlatform::Inbox => inbox::run(app, tell).await,
+        OfPlatform::Inbox => {
+            let read = async |after| inbox::chunk(app, after).await;
+            chunks::run(inbox::CHUNK, tell, read).await
+        }
         OfPlatform::Rows(rows) => rows::run(app, rows, None, tell).await,
     }
 }

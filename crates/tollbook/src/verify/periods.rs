@@ -8,7 +8,7 @@ use tollbook_core::subscriptions::Schedule;
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
-use super::chunks::{self, Chunk, last};
+use super::chunks::{Chunk, last};
 use super::counters::difference;
 use super::ops::Difference;
 use super::snapshot::snapshot;
@@ -17,7 +17,7 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 
 /// Subscriptions of one chunk: a century of months has 1,200 periods.
-const CHUNK: i64 = 100;
+pub(super) const CHUNK: i64 = 100;
 
 struct Contract {
     id: Uuid,
@@ -30,18 +30,12 @@ struct Contract {
 type Stored = (Uuid, Timestamp, Timestamp);
 
 /// Makes the periods of an organization's subscriptions again.
-pub(super) async fn run(
+pub(super) async fn chunk(
     app: &App,
     organization: OrganizationId,
-    tell: &mut impl FnMut(u64),
-) -> Result<Vec<Difference>> {
-    chunks::run(CHUNK, tell, async |after| {
-        chunk(app, organization, after).await
-    })
-    .await
-}
-
-async fn chunk(app: &App, organization: OrganizationId, after: Uuid) -> Result<Chunk> {
+    after: Option<Uuid>,
+) -> Result<Chunk> {
+    let after = after.unwrap_or_default();
     let mut tx = snapshot(app).await?;
     let contracts = contracts(&mut tx, organization, after).await?;
     let ids: Vec<Uuid> = contracts.iter().map(|it| it.id).collect();

@@ -113,8 +113,9 @@ async fn chunk(
     app: &App,
     rows: Rows,
     organization: Option<OrganizationId>,
-    after: Uuid,
+    after: Option<Uuid>,
 ) -> Result<Chunk> {
+    let after = after.unwrap_or_default();
     let mut tx = snapshot(app).await?;
     let owner = organization.map(Uuid::from).unwrap_or_default();
     let rows = compare(&mut tx, rows, owner, after).await?;

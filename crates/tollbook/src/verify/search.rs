@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tollbook_core::ids::{CustomerId, OrganizationId};
 use uuid::Uuid;
 
-use super::chunks::{self, Chunk, last};
+use super::chunks::{Chunk, last};
 use super::counters::difference;
-use super::ops::Difference;
 use super::snapshot::snapshot;
 use crate::app::App;
 use crate::customers;
@@ -15,21 +14,15 @@ use crate::db::Tx;
 use crate::error::Result;
 
 /// Customers of one chunk.
-const CHUNK: i64 = 1_000;
+pub(super) const CHUNK: i64 = 1_000;
 
 /// Finds the words of an organization's customers again.
-pub(super) async fn run(
+pub(super) async fn chunk(
     app: &App,
     organization: OrganizationId,
-    tell: &mut impl FnMut(u64),
-) -> Result<Vec<Difference>> {
-    chunks::run(CHUNK, tell, async |after| {
-        chunk(app, organization, after).await
-    })
-    .await
-}
-
-async fn chunk(app: &App, organization: OrganizationId, after: Uuid) -> Result<Chunk> {
+    after: Option<Uuid>,
+) -> Result<Chunk> {
+    let after = after.unwrap_or_default();
     let mut tx = snapshot(app).await?;
     let ids = sqlx::query_scalar!(
         "select id from customers where organization_id = $1 and id > $2 order by id limit $3",

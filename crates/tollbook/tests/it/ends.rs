@@ -36,12 +36,8 @@ async fn facts(app: &TestApp) -> String {
 /// Lets everything take effect; jobs that wait before their next try are tried now.
 async fn settle(app: &TestApp) {
     app.eventually("nothing is left to do", async || {
-        let mut tx = app.platform().await;
-        sqlx::query("update jobs set run_at = clock_timestamp() where state = 'waiting'")
-            .execute(&mut *tx)
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        app.change("update jobs set run_at = clock_timestamp() where state = 'waiting'")
+            .await;
         app.app.settle().await.unwrap();
         app.count("select (select count(*) from jobs) + (select count(*) from inbox_queue)")
             .await
@@ -145,12 +141,8 @@ async fn a_provider_that_fails_delays_and_loses_nothing() {
     ] {
         fault(knobs.clone());
         // One try, in vain.
-        let mut tx = app.platform().await;
-        sqlx::query("update jobs set run_at = clock_timestamp()")
-            .execute(&mut *tx)
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        app.change("update jobs set run_at = clock_timestamp()")
+            .await;
         app.app.settle().await.unwrap();
         app.eventually("the job waits again", async || {
             app.app.settle().await.unwrap();

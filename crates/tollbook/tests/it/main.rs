@@ -19,6 +19,7 @@ mod ends;
 mod histories;
 mod identity;
 mod indexes;
+mod invoices;
 mod isolation;
 mod lanes;
 mod live;

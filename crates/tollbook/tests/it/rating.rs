@@ -18,14 +18,10 @@ use tollbook_core::rating::{
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
-use crate::support::{NewUsage, Organization, TestApp, User};
+use crate::support::{NewUsage, Organization, TestApp, User, at};
 
 /// When subscriptions of these tests begin; the clock shows the second of March.
 const START: &str = "2026-01-10";
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 fn terms(plan: &Value) -> Terms {
     let offer = Offer::read(plan.to_string().as_bytes()).unwrap();

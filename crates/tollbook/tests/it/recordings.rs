@@ -77,12 +77,8 @@ async fn a_provider_that_does_not_answer_is_asked_again() {
     });
     app.settle().await;
     assert_eq!(state(&app).await, ("missing".to_owned(), 1));
-    let mut tx = app.platform().await;
-    sqlx::query("update jobs set run_at = clock_timestamp() where state = 'waiting'")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    app.change("update jobs set run_at = clock_timestamp() where state = 'waiting'")
+        .await;
     app.settle().await;
     assert_eq!(state(&app).await, ("copied".to_owned(), 0));
 }

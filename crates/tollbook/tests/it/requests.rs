@@ -140,12 +140,8 @@ async fn a_key_whose_request_still_runs_is_a_conflict() {
             .json(&json!({"name": "Acme"}))
     };
     ask().send().await.expect(201);
-    let mut tx = app.platform().await;
-    sqlx::query("update idempotency_keys set status = null, body = null")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    app.change("update idempotency_keys set status = null, body = null")
+        .await;
     assert_eq!(
         ask().send().await.expect(409)["code"],
         "idempotency_in_progress"

@@ -6,7 +6,7 @@ use super::card::HoursLeft;
 use super::{Direction, Outcome};
 use crate::pages::number::Amount;
 use crate::pages::phone::Phone;
-use crate::pages::text::Text;
+use crate::pages::text::{Message, Text};
 use crate::pages::time::Stamp;
 use crate::pages::{Page, Party, Price};
 
@@ -141,8 +141,15 @@ pub(crate) struct Webhook {
 }
 
 impl CallPage {
-    fn is_pending(&self) -> bool {
-        self.price == Price::Pending
+    /// Why no charge is shown.
+    fn without_charge(&self) -> Message {
+        let text = self.text();
+        match (self.outcome, &self.price) {
+            (Outcome::Ringing | Outcome::InProgress, _) => text.say("charge-at-end"),
+            (_, Price::Hidden) => text.say("charge-hidden"),
+            (_, Price::Pending) => text.say("charge-pending"),
+            (_, _) => text.say("charge-none"),
+        }
     }
 
     fn text(&self) -> Text {

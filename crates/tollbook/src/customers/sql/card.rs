@@ -64,7 +64,7 @@ async fn newest_calls(
         .collect();
     let rows = sqlx::query!(
         r#"select k.customer_id as "customer_id!", k.member_id, c.id, c.direction as "direction: Text<Direction>", c.state as "state: Text<Phase>",
-             c.outcome as "outcome: Text<Outcome>", c.started_at, c.billable_seconds, u.name as "answered_by?"
+             c.outcome as "outcome: Text<Outcome>", c.started_at, c.billable_seconds, c.viewer_ids, u.name as "answered_by?"
          from unnest($2::uuid[], $3::uuid[]) as k (customer_id, member_id)
          cross join lateral (
              select l.* from calls l
@@ -95,6 +95,7 @@ async fn newest_calls(
                 started_at: row.started_at.into(),
                 billable: Seconds::new(u32::try_from(row.billable_seconds).unwrap_or(u32::MAX)),
                 answered_by: row.answered_by,
+                viewers: row.viewer_ids.into_iter().map(UserId::from).collect(),
             });
     }
     Ok(found)

@@ -54,6 +54,23 @@ pub(in super::super) async fn document(
     .await
 }
 
+/// When the first call with the customer began that the reader may see.
+pub(in super::super) async fn first_call_at(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    customer: CustomerId,
+) -> sqlx::Result<Option<Timestamp>> {
+    let at = sqlx::query_scalar!(
+        "select started_at from calls where organization_id = $1 and customer_id = $2 and merged_into_id is null
+         order by started_at limit 1",
+        organization.uuid(),
+        customer.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(at.map(jiff_sqlx::Timestamp::to_jiff))
+}
+
 /// Seconds talked by local day, from `from` on.
 pub(in super::super) async fn talked(
     tx: &mut PgConnection,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tollbook_core::ids::{CallId, CustomerId};
 use uuid::Uuid;
 
@@ -165,3 +166,71 @@ const QUEUE: &str = "insert into rating_queue (lane, organization_id, account_id
      where u.organization_id = $1 and ($2::uuid[] is null or u.id = any ($2))
      order by u.organization_id, u.id, p.account_id
      on conflict (organization_id, account_id, usage_event_id) do nothing";
+
+/// A time.
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A plan that sells minutes, with more fields.
+pub(crate) fn per_minute(name: &str, price: &str, more: &Value) -> Value {
+    let mut plan = json!({"name": name, "currency": "USD", "prices": [{"key": "calls", "meter": "CALL_DURATION_SECONDS",
+        "increment": "60/60", "rate": {"per_unit": {"price": price, "per": 60}}}]});
+    for (field, value) in more.as_object().unwrap() {
+        plan[field] = value.clone();
+    }
+    plan
+}
+
+impl TestApp {
+    /// A firm with an admin.
+    pub(crate) async fn firm(&self) -> (Organization, User) {
+        let acme = self.organization("Acme").await;
+        let admin = self.admin(&acme).await;
+        (acme, admin)
+    }
+
+    /// The first column of each row as text, as the platform.
+    pub(crate) async fn texts(&self, query: &'static str) -> Vec<String> {
+        let mut tx = self.platform().await;
+        sqlx::query_scalar(query).fetch_all(&mut *tx).await.unwrap()
+    }
+
+    pub(crate) async fn change(&self, statement: &'static str) {
+        let mut tx = self.platform().await;
+        sqlx::raw_sql(statement).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Runs a statement as the owner of everything; returns the name of the constraint that refuses it.
+    pub(crate) async fn refusal(&self, statement: String) -> String {
+        let mut owner = PgConnection::connect(self.superuser_url()).await.unwrap();
+        let mut tx = owner.begin().await.unwrap();
+        match sqlx::raw_sql(AssertSqlSafe(statement.clone()))
+            .execute(&mut *tx)
+            .await
+        {
+            Ok(done) => format!("{} rows", done.rows_affected()),
+            Err(error) => {
+                let error = error.into_database_error().unwrap();
+                error.constraint().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    /// Until a session waits for another one's lock.
+    pub(crate) async fn somebody_waits(&self) {
+        // What other sessions wait for, only the superuser sees.
+        self.eventually("a session waits for a lock", async || {
+            let mut owner = PgConnection::connect(self.superuser_url()).await.unwrap();
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+            )
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+            waiting >= 1
+        })
+        .await;
+    }
+}

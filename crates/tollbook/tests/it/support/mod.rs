@@ -22,7 +22,7 @@ mod stream;
 
 pub(crate) use answer::{Answer, Ask};
 pub(crate) use app::{SERVICE_KEY, TestApp};
-pub(crate) use billing::NewUsage;
+pub(crate) use billing::{NewUsage, at, per_minute};
 pub(crate) use calls::NewCall;
 pub(crate) use cluster::Database;
 pub(crate) use openphone::{Incoming, Line, WEBHOOK_SECRET, Webhook};
