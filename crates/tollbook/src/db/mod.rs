@@ -37,9 +37,9 @@ pub struct Db {
 /// again in half the time of one whose turn comes once in twenty.
 const INGEST_SESSIONS: u32 = 3;
 
-/// Sessions that interpret, rate and read for viewers: one for each worker, and for as many organizations as are read for
-/// at a time.
-const WORK_SESSIONS: u32 = 8;
+/// Sessions that interpret, rate and read for viewers: one for each worker, one for live events, and one for each
+/// organization that is read for at a time.
+const WORK_SESSIONS: u32 = 9;
 
 impl Db {
     /// Opens a pool of at most `sessions_max` sessions.

@@ -1,6 +1,6 @@
 //! One hub per node: it reads what is new once, and hands each class of viewers what was rendered for it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -35,8 +35,11 @@ struct State {
     is_closed: bool,
     /// Where to read on. `None` while nobody looks: then nothing is read.
     position: Option<Mark>,
-    /// Events at or above the position that were handed out already.
-    handed_out: HashSet<i64>,
+    /// Events at or above the position that were read already.
+    read: HashSet<i64>,
+    /// Readings of which something is not yet handed out: where each began, and for how many organizations it is open.
+    open: BTreeMap<u64, (Mark, usize)>,
+    next_reading: u64,
     audiences: HashMap<Audience, HashMap<u64, Viewer>>,
 }
 
@@ -101,10 +104,18 @@ impl Hub {
         self.state().position
     }
 
-    /// Whether an event was handed out already.
+    /// Everything before this was handed out; `None` while nobody looks.
+    pub(super) fn told(&self) -> Option<Mark> {
+        let state = self.state();
+        let oldest = state.open.first_key_value();
+        let position = state.position?;
+        Some(oldest.map_or(position, |(_, (from, _))| *from))
+    }
+
+    /// Those of these events that were not read already.
     pub(super) fn unseen(&self, ids: impl Iterator<Item = i64>) -> HashSet<i64> {
         let state = self.state();
-        ids.filter(|id| !state.handed_out.contains(id)).collect()
+        ids.filter(|id| !state.read.contains(id)).collect()
     }
 
     /// The audiences, by whose rights they see.
@@ -117,6 +128,16 @@ impl Hub {
                 .push(audience.clone());
         }
         by_sharing
+    }
+
+    /// The audiences of an organization.
+    pub(super) fn audiences_of(&self, organization: OrganizationId) -> Vec<Audience> {
+        let state = self.state();
+        let audiences = state.audiences.keys();
+        audiences
+            .filter(|audience| audience.sharing.organization == organization)
+            .cloned()
+            .collect()
     }
 
     /// Hands out what was rendered. A viewer whose backlog is full, or who left, is let go.
@@ -140,12 +161,32 @@ impl Hub {
         state.tidy();
     }
 
-    /// Moves on after everything before `mark` was handed out; `above` are the events beyond it that were, too.
-    pub(super) fn move_to(&self, mark: Mark, above: HashSet<i64>) {
+    /// Moves on after everything before `mark` was read; `above` are the events beyond it that were, too. The reading is
+    /// open until it is handed out for so many organizations.
+    pub(super) fn move_to(&self, mark: Mark, above: HashSet<i64>, organizations: usize) -> u64 {
         let mut state = self.state();
-        if state.position.is_some() {
+        state.next_reading += 1;
+        let reading = state.next_reading;
+        if let Some(position) = state.position {
+            if organizations > 0 {
+                state.open.insert(reading, (position, organizations));
+            }
             state.position = Some(mark);
-            state.handed_out = above;
+            state.read = above;
+        }
+        reading
+    }
+
+    /// What came from these readings was handed out for one organization.
+    pub(super) fn handed_out(&self, readings: &[u64]) {
+        let mut state = self.state();
+        for reading in readings {
+            if let Some((_, organizations)) = state.open.get_mut(reading) {
+                *organizations -= 1;
+                if *organizations == 0 {
+                    state.open.remove(reading);
+                }
+            }
         }
     }
 
@@ -206,7 +247,7 @@ impl State {
         self.audiences.retain(|_, viewers| !viewers.is_empty());
         if self.audiences.is_empty() {
             self.position = None;
-            self.handed_out.clear();
+            self.read.clear();
         }
     }
 }
@@ -277,8 +318,25 @@ mod tests {
         hub.leave(&audience, seat.id);
         assert_eq!(hub.position(), None);
         // What was read meanwhile does not make it begin again.
-        hub.move_to(Mark { xid: 9, at: 0 }, HashSet::new());
+        hub.move_to(Mark { xid: 9, at: 0 }, HashSet::new(), 1);
         assert_eq!(hub.position(), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_a_mark_before_what_is_below_it_was_handed_out() {
+        let hub = Hub::default();
+        let _seat = enter(&hub, &audience(1));
+        let mark = |xid| Mark { xid, at: 0 };
+        let first = hub.move_to(mark(7), HashSet::new(), 2);
+        let second = hub.move_to(mark(9), HashSet::new(), 1);
+        hub.move_to(mark(11), HashSet::new(), 0);
+        assert_eq!(hub.position(), Some(mark(11)));
+        assert_eq!(hub.told(), Some(mark(5)));
+        hub.handed_out(&[first]);
+        hub.handed_out(&[second]);
+        assert_eq!(hub.told(), Some(mark(5)));
+        hub.handed_out(&[first]);
+        assert_eq!(hub.told(), Some(mark(11)));
     }
 
     #[tokio::test]

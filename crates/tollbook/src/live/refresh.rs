@@ -66,7 +66,7 @@ pub(super) async fn refresh(app: &App, stirred: Option<&HashSet<OrganizationId>>
 }
 
 async fn render(app: &App, sharing: Sharing, pages: &[Audience]) -> Result<Vec<(Audience, Bytes)>> {
-    let Some(mark) = app.live.position() else {
+    let Some(mark) = app.live.told() else {
         return Ok(Vec::new());
     };
     let actor = sharing.actor();

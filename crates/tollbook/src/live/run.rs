@@ -1,16 +1,19 @@
 //! The tasks of a node: they tell other nodes, hear of theirs, and serve this node's viewers.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
+use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::OrganizationId;
 
-use super::audience::{Audience, Form};
+use super::audience::Form;
+use super::mark::Mark;
 use super::scene::{self, Progress};
 use super::store::{self, Event, News};
 use super::{refresh, tickets};
@@ -96,15 +99,17 @@ async fn listen(app: &App, connection: &Connection) -> sqlx::Result<()> {
 /// Serves the viewers of this node.
 async fn serve(app: App, stop: CancellationToken) {
     let mut beat_at = Instant::now() + HEARTBEAT;
+    let mut deliveries = Deliveries::default();
     loop {
         let is_doubted = tokio::select! {
             () = stop.cancelled() => return app.live.close(),
+            () = deliveries.one_is_done(&app) => continue,
             () = app.live.news.notified() => false,
             () = app.live.doubt.notified() => true,
             () = tokio::time::sleep(POLL) => false,
         };
-        if let Err(error) = deliver(&app).await {
-            tracing::warn!(%error, "live events cannot be delivered");
+        if let Err(error) = read_news(&app, &mut deliveries).await {
+            tracing::warn!(%error, "live events cannot be read");
         }
         let is_time = Instant::now() >= beat_at;
         if (is_time || is_doubted)
@@ -121,7 +126,7 @@ async fn serve(app: App, stop: CancellationToken) {
 
 /// Every stream hears how far it is, so that a quiet one can be resumed too.
 fn beat(app: &App) {
-    let Some(mark) = app.live.position() else {
+    let Some(mark) = app.live.told() else {
         return;
     };
     let now = app.clock.now().as_millisecond().to_string();
@@ -135,47 +140,125 @@ fn beat(app: &App) {
     });
 }
 
-/// Reads what is new and hands it out.
-pub(super) async fn deliver(app: &App) -> Result<()> {
+/// Reads what is new and gives it to those who hand it out.
+async fn read_news(app: &App, deliveries: &mut Deliveries) -> Result<()> {
     let Some(position) = app.live.position() else {
         return Ok(());
     };
     let mut tx = app.db.begin_work(&Actor::system()).await?;
     let News { mark, events } = store::since(&mut tx, position.xid).await?;
+    drop(tx);
     let unseen = app.live.unseen(events.iter().map(|event| event.id));
     let above = events.iter().filter(|event| event.xid >= mark.xid);
     let above: HashSet<i64> = above.map(|event| event.id).collect();
-    let events: Vec<Event> = events
-        .into_iter()
-        .filter(|event| unseen.contains(&event.id))
-        .collect();
-    if events.is_empty() {
-        app.live.move_to(mark, above);
-        return Ok(());
-    }
-    drop(tx);
-    let concerned: HashSet<_> = events.iter().map(|event| event.organization).collect();
-    let mut audiences: HashMap<OrganizationId, Vec<Audience>> = HashMap::new();
-    for (sharing, same) in app.live.audiences() {
-        if concerned.contains(&sharing.organization) {
-            let all = audiences.entry(sharing.organization).or_default();
-            all.extend(same);
+    let mut by_organization: HashMap<OrganizationId, Vec<Event>> = HashMap::new();
+    for event in events {
+        if unseen.contains(&event.id) {
+            let same = by_organization.entry(event.organization).or_default();
+            same.push(event);
         }
     }
-    let events = &events;
-    stream::iter(audiences)
-        .for_each_concurrent(READS_MAX, |(organization, audiences)| async move {
-            let progress = Progress::AtEnd(mark);
-            match scene::render(app, organization, &audiences, events, progress).await {
-                Ok(rendered) => app.live.hand_out(&rendered),
-                Err(error) => {
-                    tracing::warn!(%error, "viewers cannot be served and are let go");
-                    app.live.dismiss(&audiences);
-                }
-            }
-        })
-        .await;
-    app.live.move_to(mark, above);
+    let concerned: Vec<OrganizationId> = by_organization.keys().copied().collect();
+    let reading = app.live.move_to(mark, above, by_organization.len());
+    for (organization, events) in by_organization {
+        let batch = Batch {
+            events,
+            mark,
+            readings: vec![reading],
+        };
+        deliveries.add(app, organization, batch);
+    }
     app.live.stir(concerned);
     Ok(())
+}
+
+/// Events of one organization that are not yet handed out.
+struct Batch {
+    events: Vec<Event>,
+    mark: Mark,
+    /// The readings that they come from.
+    readings: Vec<u64>,
+}
+
+/// What is being handed out: for one organization in order, for several beside each other.
+struct Deliveries {
+    tasks: JoinSet<()>,
+    busy: HashMap<task::Id, (OrganizationId, Vec<u64>)>,
+    /// What came for an organization while it is served.
+    waiting: HashMap<OrganizationId, Batch>,
+    reads: Arc<Semaphore>,
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            busy: HashMap::new(),
+            waiting: HashMap::new(),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+        }
+    }
+}
+
+impl Deliveries {
+    fn add(&mut self, app: &App, organization: OrganizationId, batch: Batch) {
+        if self.busy.values().any(|(busy, _)| *busy == organization) {
+            match self.waiting.entry(organization) {
+                Entry::Vacant(place) => drop(place.insert(batch)),
+                Entry::Occupied(mut place) => {
+                    let waiting = place.get_mut();
+                    waiting.events.extend(batch.events);
+                    waiting.mark = batch.mark;
+                    waiting.readings.extend(batch.readings);
+                }
+            }
+            return;
+        }
+        let (app, reads) = (app.clone(), Arc::clone(&self.reads));
+        let Batch {
+            events,
+            mark,
+            readings,
+        } = batch;
+        let task = self.tasks.spawn(async move {
+            // It is never closed; were it, one more reads.
+            let _permit = reads.acquire().await;
+            deliver(&app, organization, &events, mark).await;
+        });
+        self.busy.insert(task.id(), (organization, readings));
+    }
+
+    /// Waits until an organization is served, and goes on with what came for it meanwhile. Never, if none is.
+    async fn one_is_done(&mut self, app: &App) {
+        let (task, is_served) = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, ()))) => (task, true),
+            Some(Err(error)) => {
+                tracing::error!(%error, "viewers were not served and are let go");
+                (error.id(), false)
+            }
+            None => return std::future::pending().await,
+        };
+        let Some((organization, readings)) = self.busy.remove(&task) else {
+            return;
+        };
+        if !is_served {
+            app.live.dismiss(&app.live.audiences_of(organization));
+        }
+        app.live.handed_out(&readings);
+        if let Some(batch) = self.waiting.remove(&organization) {
+            self.add(app, organization, batch);
+        }
+    }
+}
+
+/// Hands events out to those who watch the organization.
+async fn deliver(app: &App, organization: OrganizationId, events: &[Event], mark: Mark) {
+    let audiences = app.live.audiences_of(organization);
+    match scene::render(app, organization, &audiences, events, Progress::AtEnd(mark)).await {
+        Ok(rendered) => app.live.hand_out(&rendered),
+        Err(error) => {
+            tracing::warn!(%error, "viewers cannot be served and are let go");
+            app.live.dismiss(&audiences);
+        }
+    }
 }
