@@ -1,4 +1,4 @@
--- Rules that hold whoever writes, the owner included. Applied at every migration run; repeatable.
+-- Rules that hold whoever writes, the owner included. Applied after the migrations; repeatable.
 
 -- What was said stays said.
 create or replace function refuse_change() returns trigger language plpgsql as $$

@@ -1,4 +1,4 @@
--- Who may see and change which rows. Applied at every migration run; repeatable.
+-- Who may see and change which rows. Applied after the migrations; repeatable.
 -- Platform and admin get each table with an `organization_id`; member and portal get nothing until a table is
 -- listed below with its own predicate. Policies contain no subqueries: what a member may see is data on the row.
 

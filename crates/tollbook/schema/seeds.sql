@@ -1,4 +1,4 @@
--- Relations under the names by which clients of older systems know them. Made anew at every migration run.
+-- Relations under the names by which clients of older systems know them. Made anew after the migrations.
 -- Read-only: what they show is written through the tables beneath. Each runs as whoever asks (`security_invoker`), so
 -- row-level security decides what is seen. `users`, `invoices`, `payment_methods`, `phone_numbers` and
 -- `analytics_events` bear their name already. The application itself reads none of these.

@@ -1,4 +1,4 @@
--- Functions that clients of older systems call, in `psql` or as remote procedures. Applied at every migration run.
+-- Functions that clients of older systems call, in `psql` or as remote procedures. Applied after the migrations; repeatable.
 -- They run as whoever calls them, so row-level security holds; nobody may call them but the platform and admins.
 -- They are the first stage only: usage, its counters and its place in the rating queue, by the one statement that the
 -- application itself uses (`store_usage`, made of metering/insert.sql by the migrator).

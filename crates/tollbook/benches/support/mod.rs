@@ -72,7 +72,17 @@ impl Cluster {
                 .push((preload.0.to_owned(), preload.1.to_owned()));
         }
         let server = tollbook_postgres::start(&options).unwrap();
-        Self { server, folder }
+        let cluster = Self { server, folder };
+        cluster.age();
+        cluster
+    }
+
+    /// A cluster in service has files of its log to use again. In a new one whoever needs the next file makes it and
+    /// writes it full, while everybody waits.
+    fn age(&self) {
+        let write = "create table written as select repeat(md5(n::text), 40) as words from generate_series(1, 1500000) n; drop table written";
+        self.run("postgres", write);
+        self.run("postgres", "checkpoint");
     }
 
     /// As the application's login.

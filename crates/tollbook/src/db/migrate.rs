@@ -2,15 +2,18 @@
 
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::Connection;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// Roles, policies, guards, views, functions: idempotent, applied after the migrations at every run, in this order.
-const SCHEMA: [&str; 6] = [
-    include_str!("../../schema/roles.sql"),
+/// Applied at every run: roles belong to the server, and which role a login starts as is not copied with a database.
+const ROLES: &str = include_str!("../../schema/roles.sql");
+
+/// Policies, guards, views, functions: idempotent, applied after the migrations where they are others than those that are
+/// there, in this order. Each locks the tables that it is about.
+const SCHEMA: [&str; 5] = [
     include_str!("../../schema/policies.sql"),
     include_str!("../../schema/guards.sql"),
     include_str!("../../schema/seeds.sql"),
@@ -30,12 +33,21 @@ const STORE_USAGE: &str = concat!(
     "grant execute on function store_usage to tollbook_platform, tollbook_admin;\n",
 );
 
+/// The function whose comment names the schema that was applied.
+const MARKED: &str = "public.acting_organization_id()";
+
 /// Views stand in the way of migrations that change what they show. They are made again afterwards.
 const DROP_VIEWS: &str = "do $$ declare view_name text; begin \
+    if to_regprocedure('public.acting_organization_id()') is not null then \
+        comment on function public.acting_organization_id() is null; \
+    end if; \
     for view_name in select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace \
         where n.nspname = 'public' and c.relkind = 'v' loop \
         execute format('drop view if exists public.%I cascade', view_name); \
     end loop; end $$";
+
+/// How often the schema is tried to apply beside a node that is running.
+const ATTEMPTS_MAX: usize = 5;
 
 /// Applies what is missing. Safe to run twice, and on several nodes at once.
 pub async fn migrate(connection: &Connection) -> Result<(), MigrateError> {
@@ -44,17 +56,43 @@ pub async fn migrate(connection: &Connection) -> Result<(), MigrateError> {
         sqlx::raw_sql(DROP_VIEWS).execute(&mut session).await?;
     }
     MIGRATOR.run(&mut session).await?;
-    // Roles belong to the whole server and policies to the whole database: one run at a time.
+    let mut attempt = 1;
+    while let Err(error) = apply(&mut session).await {
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
+        // It took locks in another order than the traffic of a node that is running.
+        if attempt == ATTEMPTS_MAX || code.as_deref() != Some("40P01") {
+            return Err(error.into());
+        }
+        attempt += 1;
+    }
+    session.close().await?;
+    Ok(())
+}
+
+/// Applies roles, and the schema if it is another one than that of this binary. One run at a time: roles belong to the
+/// whole server and policies to the whole database.
+async fn apply(session: &mut PgConnection) -> sqlx::Result<()> {
     let mut tx = session.begin().await?;
     sqlx::raw_sql("select pg_advisory_xact_lock(8243001)")
         .execute(&mut *tx)
         .await?;
-    for statements in SCHEMA {
-        sqlx::raw_sql(statements).execute(&mut *tx).await?;
+    sqlx::raw_sql(ROLES).execute(&mut *tx).await?;
+    let digest = schema_digest();
+    let applied: Option<String> =
+        sqlx::query_scalar("select obj_description(to_regprocedure($1), 'pg_proc')")
+            .bind(MARKED)
+            .fetch_one(&mut *tx)
+            .await?;
+    if applied.as_ref() != Some(&digest) {
+        for statements in SCHEMA {
+            sqlx::raw_sql(statements).execute(&mut *tx).await?;
+        }
+        let mark = format!("comment on function {MARKED} is '{digest}'");
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *tx).await?;
     }
-    tx.commit().await?;
-    session.close().await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Whether every migration has been applied already.
@@ -84,6 +122,7 @@ pub fn schema_digest() -> String {
     for migration in MIGRATOR.iter() {
         digest.update(&migration.checksum);
     }
+    digest.update(ROLES);
     for statements in SCHEMA {
         digest.update(statements);
     }

@@ -158,7 +158,6 @@ async fn read_news(app: &App, deliveries: &mut Deliveries) -> Result<()> {
             same.push(event);
         }
     }
-    let concerned: Vec<OrganizationId> = by_organization.keys().copied().collect();
     let reading = app.live.move_to(mark, above, by_organization.len());
     for (organization, events) in by_organization {
         let batch = Batch {
@@ -168,7 +167,6 @@ async fn read_news(app: &App, deliveries: &mut Deliveries) -> Result<()> {
         };
         deliveries.add(app, organization, batch);
     }
-    app.live.stir(concerned);
     Ok(())
 }
 
@@ -245,6 +243,8 @@ impl Deliveries {
             app.live.dismiss(&app.live.audiences_of(organization));
         }
         app.live.handed_out(&readings);
+        // The figures follow what they count.
+        app.live.stir([organization]);
         if let Some(batch) = self.waiting.remove(&organization) {
             self.add(app, organization, batch);
         }

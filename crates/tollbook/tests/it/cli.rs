@@ -367,12 +367,15 @@ fn the_doctor_makes_six_checks_of_a_mapping_and_changes_nothing() {
     FAIL usage counters: no counters were begun
     FAIL mapping it again: there is nothing to map again
     ");
-    run(
+    let added = run(
         path,
         &["user", "add", "ann@example.com", "--platform-admin"],
     );
+    assert!(added.status.success(), "{added:?}");
     let server = Serving::start(path);
-    let token = text(&run(path, &["token", "ann@example.com"]).stdout);
+    let token = run(path, &["token", "ann@example.com"]);
+    assert!(token.status.success(), "{token:?}");
+    let token = text(&token.stdout);
     let body = serde_json::json!({"tenant_id": "test-tenant-123", "phone_number": "+12505551234",
         "twilio_number_sid": format!("PN{}", "x".repeat(32))});
     let url = format!("{}/functions/v1/ops-map-number-to-tenant", server.base);

@@ -23,6 +23,7 @@ mod invoices;
 mod isolation;
 mod lanes;
 mod live;
+mod migrations;
 mod minutes;
 mod numbers;
 mod rate;
