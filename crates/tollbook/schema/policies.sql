@@ -17,10 +17,12 @@ begin
     for t in select p.schemaname, p.tablename, p.policyname from pg_policies p where p.schemaname = 'public' loop
         execute format('drop policy %I on public.%I', t.policyname, t.tablename);
     end loop;
-    for t in select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    for t in select c.relname, c.relispartition from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations' loop
         execute format('revoke all on public.%I from public, tollbook_none, tollbook_platform, tollbook_admin, tollbook_member, tollbook_portal, tollbook_ingest', t.relname);
         execute format('alter table public.%I enable row level security', t.relname);
+        -- A partition is reached through its table only.
+        continue when t.relispartition;
         execute format('create policy platform on public.%I to tollbook_platform using (true) with check (true)', t.relname);
         if t.relname = any (append_only) then
             execute format('grant select, insert on public.%I to tollbook_platform', t.relname);
