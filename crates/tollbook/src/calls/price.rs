@@ -75,6 +75,9 @@ pub(crate) fn price(
         (Phase::Ended, Some(charged), _) if charged.is_covered => Price::Included,
         (Phase::Ended, Some(_), _) => Price::Free,
         (Phase::Ended, None, _) if call.billable_seconds == 0 => Price::Free,
+        (Phase::Ended | Phase::InProgress, None, None) if call.customer.is_none() => {
+            Price::NoCustomer
+        }
         (Phase::InProgress, _, Some(Estimate::Included)) => Price::Included,
         (Phase::InProgress, _, Some(Estimate::Amount { plain, currency })) => {
             amount(plain, *currency)

@@ -174,6 +174,8 @@ impl Party {
 pub(crate) enum Price {
     /// Rated.
     Amount(Amount),
+    /// Nobody is known who could be charged.
+    NoCustomer,
     /// Covered by the included hours.
     Included,
     /// Not rated yet; not the same as zero.
@@ -189,6 +191,7 @@ impl Price {
     pub(crate) fn plain(&self, text: Text) -> String {
         match self {
             Self::Amount(amount) => amount.exact().to_owned(),
+            Self::NoCustomer => text.say("price-no-customer").to_string(),
             Self::Included => text.say("price-included").to_string(),
             Self::Pending => text.say("price-pending").to_string(),
             Self::Free | Self::Hidden => String::new(),

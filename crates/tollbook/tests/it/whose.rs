@@ -6,7 +6,7 @@ use tollbook_providers::openphone::Surface;
 use tollbook_providers::openphone::sandbox::ScriptedCall;
 use uuid::Uuid;
 
-use crate::support::{Organization, Phones, TestApp, User};
+use crate::support::{NewCall, Organization, Phones, TestApp, User};
 
 const LINE: &str = "+12125550101";
 const CALLER: &str = "+13035550100";
@@ -319,4 +319,52 @@ async fn a_call_is_read_with_its_timeline_its_legs_its_charge_and_its_cost_by_wh
     }
     let nobody = json!({"customerId": CustomerId::from(Uuid::now_v7())});
     assert_eq!(desk.say(&desk.ann, call, nobody).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_call_without_a_charge_says_why() {
+    let app = TestApp::quiet().await;
+    let acme = app.organization("Acme").await;
+    let (admin, member) = (app.admin(&acme).await, app.member(&acme).await);
+    let (cookie, _) = app.sign_in(&admin).await;
+    let (cookie_of_member, _) = app.sign_in(&member).await;
+    let customer = app.customer(&acme, "Dana Whitfield").await;
+    let integration = app.integration(&acme).await;
+    let of_nobody = NewCall {
+        viewers: vec![member.id],
+        ..NewCall::answered("anonymous", app.now(), 60)
+    };
+    let going_on = NewCall {
+        state: "in_progress",
+        outcome: None,
+        customer: Some(customer),
+        ..NewCall::answered("+12125550100", app.now(), 0)
+    };
+    let missed = NewCall {
+        outcome: Some("missed"),
+        ..NewCall::answered("+12125550100", app.now(), 0)
+    };
+    let mut said = Vec::new();
+    for (call, cookie) in [
+        (&of_nobody, &cookie),
+        (&of_nobody, &cookie_of_member),
+        (&going_on, &cookie),
+        (&missed, &cookie),
+    ] {
+        let id = app.call(&acme, integration, call).await;
+        let page = app.get(&format!("/calls/{id}")).browser().cookie(cookie);
+        let page = page.send().await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let reason = page.text.split("<p class=\"empty\">").nth(1).unwrap();
+        said.push(reason.split('<').next().unwrap().to_owned());
+    }
+    assert_eq!(
+        said,
+        [
+            "Nobody is charged: it is not known which customer this is.",
+            "Only administrators see charges.",
+            "Charged when the call is over.",
+            "Nothing is charged for this call.",
+        ]
+    );
 }

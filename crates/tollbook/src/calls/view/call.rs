@@ -145,8 +145,9 @@ impl CallPage {
     fn without_charge(&self) -> Message {
         let text = self.text();
         match (self.outcome, &self.price) {
-            (Outcome::Ringing | Outcome::InProgress, _) => text.say("charge-at-end"),
             (_, Price::Hidden) => text.say("charge-hidden"),
+            (Outcome::Ringing | Outcome::InProgress, _) => text.say("charge-at-end"),
+            (_, Price::NoCustomer) => text.say("charge-no-customer"),
             (_, Price::Pending) => text.say("charge-pending"),
             (_, _) => text.say("charge-none"),
         }
