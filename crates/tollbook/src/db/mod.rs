@@ -41,6 +41,9 @@ const INGEST_SESSIONS: u32 = 3;
 /// organization that is read for at a time.
 const WORK_SESSIONS: u32 = 9;
 
+/// Sessions get so long to end.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
 impl Db {
     /// Opens a pool of at most `sessions_max` sessions.
     pub async fn connect(connection: &Connection, sessions_max: u32) -> sqlx::Result<Self> {
@@ -102,9 +105,13 @@ impl Db {
 
     /// Waits for the sessions in use and closes all.
     pub async fn close(&self) {
-        self.pool.close().await;
-        self.ingest.close().await;
-        self.work.close().await;
+        let all = async {
+            tokio::join!(self.pool.close(), self.ingest.close(), self.work.close());
+        };
+        // A session whose server was killed may wait for its answer for ever.
+        if tokio::time::timeout(CLOSE_MAX, all).await.is_err() {
+            tracing::warn!("not every session of the database ended in time");
+        }
     }
 }
 

@@ -505,3 +505,21 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
 async fn what_was_acknowledged_survives_the_death_of_the_database() {
     survive(Victim::Database, 2).await;
 }
+
+#[test]
+fn a_server_ends_when_its_database_has_ended_too_often() {
+    let folder = folder();
+    let mut server = Server::start(folder.path());
+    let deadline = Instant::now() + Duration::from_mins(2);
+    let status = loop {
+        if let Some(status) = server.process.try_wait().unwrap() {
+            break status;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "it goes on without its database, and listens to nobody"
+        );
+        kill_database(folder.path());
+    };
+    assert_eq!(status.code(), Some(1));
+}
