@@ -83,24 +83,7 @@ async fn usage_is_charged_at_its_own_price_or_by_the_terms() {
     app.settle().await;
     assert_eq!(app.count("select count(*) from charges").await, count);
     // On one draft, whose lines say which is which.
-    let drafts = app
-        .get("/api/admin/invoices?status=draft")
-        .user(&admin)
-        .organization(&acme)
-        .send()
-        .await
-        .expect(200);
-    let draft = format!(
-        "/api/admin/invoices/{}",
-        drafts["data"][0]["id"].as_str().unwrap()
-    );
-    let draft = app
-        .get(&draft)
-        .user(&admin)
-        .organization(&acme)
-        .send()
-        .await
-        .expect(200);
+    let (_, draft) = app.draft(&admin, &acme).await;
     let lines: Vec<_> = draft["items"]
         .as_array()
         .unwrap()

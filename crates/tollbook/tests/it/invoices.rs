@@ -41,24 +41,7 @@ async fn a_draft_becomes_a_document_that_adds_up_and_stays() {
     app.record(&acme, &usages).await;
     app.settle().await;
     assert_eq!(app.texts(DOCUMENTS).await, [""; 0]);
-    let drafts = app
-        .get("/api/admin/invoices?status=draft")
-        .user(&admin)
-        .organization(&acme)
-        .send()
-        .await
-        .expect(200);
-    let path = format!(
-        "/api/admin/invoices/{}",
-        drafts["data"][0]["id"].as_str().unwrap()
-    );
-    let preview = app
-        .get(&path)
-        .user(&admin)
-        .organization(&acme)
-        .send()
-        .await
-        .expect(200);
+    let (path, preview) = app.draft(&admin, &acme).await;
     app.advance(SignedDuration::from_hours(31 * 24));
     app.settle().await;
     // 700 seconds are 2.333… dollars: rounded once. 8.25 % of 2.33 are 0.192….
@@ -185,15 +168,7 @@ async fn late_usage_goes_on_the_next_document_with_its_own_day() {
 async fn nothing_to_print_is_no_document() {
     let app = TestApp::quiet().await;
     let (acme, admin) = app.firm().await;
-    let plan = app
-        .plan(
-            &admin,
-            &acme,
-            &per_minute("Basic", "0.10", &json!({"kind": "pay_per_call"})),
-        )
-        .await;
-    app.pay_per_call(&acme, plan, at("2026-01-01T00:00:00Z"))
-        .await;
+    app.sell_minutes(&admin, &acme).await;
     let customer = app.customer(&acme, "Dana").await;
     // A message, which has no price; a call that was not answered; a call that did not take place.
     let mut message = NewUsage::call(customer, 1, at("2026-02-03T10:00:00Z"));
@@ -278,15 +253,7 @@ async fn pay_per_call_is_invoiced_by_the_call_or_by_the_month() {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        let plan = app
-            .plan(
-                &admin,
-                &acme,
-                &per_minute("Calls", "0.10", &json!({"kind": "pay_per_call"})),
-            )
-            .await;
-        app.pay_per_call(&acme, plan, at("2026-01-01T00:00:00Z"))
-            .await;
+        app.sell_minutes(&admin, &acme).await;
         let customer = app.customer(&acme, "Dana").await;
         let integration = app.integration(&acme).await;
         let mut usages = Vec::new();
@@ -314,15 +281,7 @@ async fn pay_per_call_is_invoiced_by_the_call_or_by_the_month() {
 
 /// Customers with a draft each that is due.
 async fn drafts(app: &TestApp, acme: &Organization, admin: &User, count: usize) -> Vec<CustomerId> {
-    let plan = app
-        .plan(
-            admin,
-            acme,
-            &per_minute("Basic", "0.10", &json!({"kind": "pay_per_call"})),
-        )
-        .await;
-    app.pay_per_call(acme, plan, at("2026-01-01T00:00:00Z"))
-        .await;
+    app.sell_minutes(admin, acme).await;
     let (mut customers, mut usages) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let customer = app.customer(acme, "Dana").await;

@@ -233,4 +233,25 @@ impl TestApp {
         })
         .await;
     }
+
+    /// Sells minutes by the call, at ten cents each.
+    pub(crate) async fn sell_minutes(&self, admin: &User, organization: &Organization) {
+        let plan = per_minute("Basic", "0.10", &json!({"kind": "pay_per_call"}));
+        let plan = self.plan(admin, organization, &plan).await;
+        self.pay_per_call(organization, plan, at("2026-01-01T00:00:00Z"))
+            .await;
+    }
+
+    /// The newest draft, and its address.
+    pub(crate) async fn draft(&self, admin: &User, organization: &Organization) -> (String, Value) {
+        let get = async |path: &str| {
+            let ask = self.get(path).user(admin).organization(organization);
+            ask.send().await.expect(200)
+        };
+        let drafts = get("/api/admin/invoices?status=draft").await;
+        let id = drafts["data"][0]["id"].as_str().unwrap();
+        let path = format!("/api/admin/invoices/{id}");
+        let draft = get(&path).await;
+        (path, draft)
+    }
 }
