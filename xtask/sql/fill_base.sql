@@ -1,12 +1,10 @@
 -- Organizations with members, numbers and customers. As superuser; triggers and foreign keys are off, since every row is
 -- made to fit. Variables: organizations, customers.
-set session_replication_role = replica;
-set synchronous_commit = off;
 
 -- Identifiers that sort by time, as the application makes them: milliseconds, then a number that tells them apart.
-create or replace function pg_temp.id_at(at timestamptz, kind integer, n bigint) returns uuid language sql immutable as $$
-    select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(kind), 3, '0')
-        || '8' || lpad(to_hex(n), 15, '0'))::uuid
+-- `stable`, as what it calls is: said to be more, it would not be inlined, and cost five times as much.
+create or replace function pg_temp.id_at(at timestamptz, kind integer, n bigint) returns uuid language sql stable as $$
+    select (lpad(to_hex((date_part('epoch', at) * 1000)::bigint), 12, '0') || to_hex(28672 + kind) || to_hex((8::bigint << 60) | n))::uuid
 $$;
 
 create unlogged table fill_organizations as
@@ -54,18 +52,27 @@ insert into search_terms (organization_id, term, kind, id)
 create unique index on fill_customers (n);
 analyze fill_organizations, fill_customers;
 
--- Indexes that no constraint needs are dropped while loading and made again afterwards.
+-- What is indexed while loading is indexed row by row; sorted afterwards it takes a third of the time. Only keys that
+-- others refer to stay.
 create unlogged table fill_indexes as
-    select i.indexname, i.indexdef from pg_indexes i
-    where i.schemaname = 'public' and i.tablename in ('calls', 'call_legs', 'usage_events')
-        and not exists (select from pg_constraint k where k.conname = i.indexname)
-        and i.indexdef not like 'CREATE UNIQUE%';
+    select x.indrelid::regclass::text as table_name, c.relname as name, k.oid is not null as is_constraint,
+        case when k.oid is null then pg_get_indexdef(x.indexrelid)
+            else format('alter table %s add constraint %I %s', x.indrelid::regclass, k.conname, pg_get_constraintdef(k.oid)) end as definition
+    from pg_index x
+    join pg_class c on c.oid = x.indexrelid
+    left join pg_constraint k on k.conindid = x.indexrelid and k.contype in ('p', 'u')
+    where x.indrelid in ('public.calls'::regclass, 'public.call_viewers'::regclass, 'public.usage_events'::regclass)
+        and not exists (select from pg_constraint f where f.conindid = x.indexrelid and f.contype = 'f');
 do $$
 declare
     i record;
 begin
-    for i in select indexname from fill_indexes loop
-        execute format('drop index public.%I', i.indexname);
+    for i in select * from fill_indexes loop
+        if i.is_constraint then
+            execute format('alter table %s drop constraint %I', i.table_name, i.name);
+        else
+            execute format('drop index public.%I', i.name);
+        end if;
     end loop;
 end
 $$;

@@ -2,8 +2,9 @@
 //! last byte of the caller card.
 //!
 //! Everything runs on this machine: the server as a process of its own on a database with a year of calls, 200 viewers in
-//! 20 organizations, usage events beside the calls. Latency is taken from the time at which a webhook was meant to be
-//! sent. Run by `cargo xtask bench`, which prepares the data folder named in `TOLLBOOK_BENCH_DATA`.
+//! 20 organizations, usage events beside the calls. Every call goes on: it is answered, and ends. Latency is taken from
+//! the time at which a webhook was meant to be sent. Run by `cargo xtask bench`, which prepares the data folder named in
+//! `TOLLBOOK_BENCH_DATA`.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,6 +30,12 @@ const ORGANIZATIONS: u64 = 20;
 const CUSTOMERS: u64 = 100_000;
 const VIEWERS_EACH: u64 = 10;
 const CALLS_PER_SECOND: u64 = 50;
+/// What is told of a call, and how long after it was meant to ring.
+const STEPS: [(&str, Duration); 3] = [
+    ("call.ringing", Duration::ZERO),
+    ("call.answered", Duration::from_secs(2)),
+    ("call.completed", Duration::from_secs(6)),
+];
 const USAGE_PER_SECOND: u64 = 1_000;
 /// A server that has just been started reads its pages and makes its plans; those calls are sent and not counted.
 const WARM_UP_SECONDS: u64 = 10;
@@ -72,7 +79,7 @@ async fn main() {
         ORGANIZATIONS * VIEWERS_EACH
     );
     let usage = tokio::spawn(send_usage(node.address.clone(), keys));
-    send_rings(&node.address, &rings).await;
+    send_calls(&node.address, &rings).await;
     let usage = usage.await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     report(&rings.lock().unwrap(), usage);
@@ -168,46 +175,75 @@ async fn watch(
     });
 }
 
-/// Rings at an even pace, each from another customer, to the number of the customer's organization.
-async fn send_rings(address: &str, rings: &Arc<Mutex<Rings>>) {
+/// Calls at an even pace, each of another customer, to the number of the customer's organization.
+async fn send_calls(address: &str, rings: &Arc<Mutex<Rings>>) {
     let start = Instant::now() + Duration::from_millis(500);
-    let run = std::process::id();
     let mut sent = tokio::task::JoinSet::new();
-    for sender in 0..SENDERS {
-        let (mut wire, rings) = (Wire::connect(address).await, Arc::clone(rings));
-        sent.spawn(async move {
-            let all = CALLS_PER_SECOND * SECONDS;
-            for n in (sender..all).step_by(usize::try_from(SENDERS).unwrap()) {
-                let due = start + Duration::from_micros(n * 1_000_000 / CALLS_PER_SECOND);
-                tokio::time::sleep_until(due.into()).await;
-                // Other callers in each run: the calls of an earlier one may still be open.
-                let caller = (u64::from(run) * 7_919 + n) % CUSTOMERS;
-                let number = format!("+1646{caller:07}");
-                rings.lock().unwrap().sent.insert(number, due);
-                let (status, _) = wire.send(&ring(run, caller)).await;
-                assert_eq!(status, 204, "a webhook");
-            }
-        });
+    // To tell what ringing costs from what the rest of a call does.
+    let is_ringing_only = std::env::var_os("TOLLBOOK_BENCH_RINGS_ONLY").is_some();
+    let steps = if is_ringing_only { 1 } else { STEPS.len() };
+    for step in 0..steps {
+        for sender in 0..SENDERS {
+            let (wire, rings) = (Wire::connect(address).await, Arc::clone(rings));
+            sent.spawn(send_steps(wire, rings, start, step, sender));
+        }
     }
     while let Some(done) = sent.join_next().await {
         done.unwrap();
     }
 }
 
-fn ring(run: u32, customer: u64) -> Vec<u8> {
+/// Sends one step of every call that is a sender's.
+async fn send_steps(
+    mut wire: Wire,
+    rings: Arc<Mutex<Rings>>,
+    start: Instant,
+    step: usize,
+    sender: u64,
+) {
+    let run = std::process::id();
+    let (kind, after) = STEPS[step];
+    for n in (sender..CALLS_PER_SECOND * SECONDS).step_by(usize::try_from(SENDERS).unwrap()) {
+        let due = start + Duration::from_micros(n * 1_000_000 / CALLS_PER_SECOND) + after;
+        if due >= start + Duration::from_secs(SECONDS) {
+            return;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        // Other callers in each run: the calls of an earlier one may still be open.
+        let caller = (u64::from(run) * 7_919 + n) % CUSTOMERS;
+        if step == 0 {
+            let number = format!("+1646{caller:07}");
+            rings.lock().unwrap().sent.insert(number, due);
+        }
+        let (status, _) = wire.send(&webhook(run, caller, kind, after)).await;
+        assert_eq!(status, 204, "a webhook");
+    }
+}
+
+fn webhook(run: u32, customer: u64, kind: &str, after: Duration) -> Vec<u8> {
     let now = jiff::Timestamp::now();
+    let began = now - jiff::SignedDuration::try_from(after).unwrap();
+    let answered = began + jiff::SignedDuration::from_secs(2);
+    let more = match kind {
+        "call.ringing" => String::new(),
+        "call.answered" => format!(r#","answeredAt":"{answered}""#),
+        _ => format!(
+            r#","status":"completed","answeredAt":"{answered}","completedAt":"{now}","duration":4,"hasVoicemail":false"#
+        ),
+    };
     let organization = customer % ORGANIZATIONS;
     let ours = 5_000_000 + organization;
+    let id = format!("{run}x{customer}x{kind}");
     let body = format!(
-        r#"{{"id":"EVbench{run}x{customer}","apiVersion":"2026-03-30","createdAt":"{now}","type":"call.ringing","data":{{"resource":{{"id":"ACbench{run}x{customer}","direction":"incoming","createdAt":"{now}","updatedAt":"{now}"}},"context":{{"orgId":"OR1","phoneNumberId":"PNfill{organization}","participants":{{"workspace":["+1212{ours:07}"],"external":["+1646{customer:07}"],"resolution":"available"}}}}}}}}"#
+        r#"{{"id":"EVbench{id}","apiVersion":"2026-03-30","createdAt":"{now}","type":"{kind}","data":{{"resource":{{"id":"ACbench{run}x{customer}","direction":"incoming","createdAt":"{began}","updatedAt":"{now}"{more}}},"context":{{"orgId":"OR1","phoneNumberId":"PNfill{organization}","participants":{{"workspace":["+1212{ours:07}"],"external":["+1646{customer:07}"],"resolution":"available"}}}}}}}}"#
     );
-    let (id, time) = (format!("msg_{run}x{customer}"), now.as_second());
+    let time = now.as_second();
     let mut mac =
         Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
-    mac.update(format!("{id}.{time}.{body}").as_bytes());
+    mac.update(format!("msg_{id}.{time}.{body}").as_bytes());
     let signature = STANDARD.encode(mac.finalize().into_bytes());
     let headers = format!(
-        "webhook-id: {id}\r\nwebhook-timestamp: {time}\r\nwebhook-signature: v1,{signature}\r\n"
+        "webhook-id: msg_{id}\r\nwebhook-timestamp: {time}\r\nwebhook-signature: v1,{signature}\r\n"
     );
     post("/webhooks/openphone", &headers, &body)
 }

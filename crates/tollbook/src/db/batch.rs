@@ -22,9 +22,9 @@ const CROWD: usize = 4;
 const ENOUGH: usize = 32;
 /// Nothing came for so long: nothing more is coming. A few clients were just answered and send again within this time; a
 /// client alone is not waited for at all.
-const GAP: Duration = Duration::from_millis(2);
+const GAP: Duration = Duration::from_millis(4);
 /// No batch waits longer than this.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// What a batch is for: stores all items in one transaction and answers each, in order.
 pub(crate) trait Commit<T>: Send + Sync + 'static {

@@ -5,6 +5,14 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::Connection;
 
+/// What a listener hears.
+pub(crate) enum Heard {
+    /// A notification, and the session that sent it.
+    From(u32),
+    /// The connection was made anew: anything may have been missed.
+    Reconnected,
+}
+
 /// A session of its own that hears notifications; it reconnects by itself.
 pub(crate) struct Listener(PgListener);
 
@@ -21,30 +29,42 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// The channel of the next notification; `None` after a reconnection, when anything may have been missed.
-    pub(crate) async fn next(&mut self) -> sqlx::Result<Option<String>> {
-        Ok(self
-            .0
-            .try_recv()
-            .await?
-            .map(|notification| notification.channel().to_owned()))
+    /// The next notification.
+    pub(crate) async fn next(&mut self) -> sqlx::Result<Heard> {
+        let notification = self.0.try_recv().await?;
+        Ok(notification.map_or(Heard::Reconnected, |it| Heard::From(it.process_id())))
     }
 }
 
 /// A session of its own that notifies: in every writing transaction it would cost three quarters of the write rate.
-pub(crate) struct Notifier(PgConnection);
+pub(crate) struct Notifier {
+    session: PgConnection,
+    process: u32,
+}
 
 impl Notifier {
     /// Opens the session, which stays without rights: notifying needs none.
     pub(crate) async fn connect(connection: &Connection) -> sqlx::Result<Self> {
         let options = connection.options().application_name("tollbook-notify");
-        Ok(Self(PgConnection::connect_with(&options).await?))
+        let mut session = PgConnection::connect_with(&options).await?;
+        let process = sqlx::query_scalar!(r#"select pg_backend_pid() as "pid!""#)
+            .fetch_one(&mut session)
+            .await?;
+        Ok(Self {
+            session,
+            process: process.cast_unsigned(),
+        })
+    }
+
+    /// By what listeners know this session.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
     }
 
     /// Wakes whoever listens on `channel`.
     pub(crate) async fn notify(&mut self, channel: &str) -> sqlx::Result<()> {
         sqlx::query!("select pg_notify($1, '')", channel)
-            .execute(&mut self.0)
+            .execute(&mut self.session)
             .await?;
         Ok(())
     }

@@ -18,7 +18,7 @@ use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
 pub(crate) use inspect::{Seen, inspect};
-pub(crate) use listen::{Listener, Notifier};
+pub(crate) use listen::{Heard, Listener, Notifier};
 pub use migrate::{migrate, schema_digest};
 pub use settings::Connection;
 
@@ -116,16 +116,21 @@ impl Db {
 }
 
 async fn begin(pool: &PgPool, actor: &Actor) -> sqlx::Result<Tx> {
-    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    // Role names are constants and the identifiers are typed, so the text is safe.
-    let statement = format!(
-        "begin; set local role {}; set local tollbook.organization_id = '{}'; \
-         set local tollbook.user_id = '{}'; set local tollbook.customer_id = '{}'",
-        actor.db_role(),
-        text(actor.organization().map(Uuid::from)),
-        text(actor.user().map(Uuid::from)),
-        text(actor.customer().map(Uuid::from)),
-    );
+    // Role names are constants and the identifiers are typed, so the text is safe. What an actor has no id of is not set
+    // in the session either: it is only ever set for a transaction.
+    let role = format!("begin; set local role {}", actor.db_role());
+    let ids = [
+        ("organization_id", actor.organization().map(Uuid::from)),
+        ("user_id", actor.user().map(Uuid::from)),
+        ("customer_id", actor.customer().map(Uuid::from)),
+    ];
+    let ids = ids
+        .into_iter()
+        .filter_map(|(name, id)| Some(format!("set local tollbook.{name} = '{}'", id?)));
+    let statement = std::iter::once(role)
+        .chain(ids)
+        .collect::<Vec<_>>()
+        .join("; ");
     pool.begin_with(AssertSqlSafe(statement)).await
 }
 

@@ -1,6 +1,8 @@
 //! The second stage: what a stored webhook means. Repeatable: interpreting the same webhook again changes nothing.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -23,31 +25,45 @@ use crate::jobs::{Job, NewJob};
 const BATCH_MAX: i64 = 400;
 /// Lanes of one transaction, so that another worker finds free ones.
 const LANES_MAX: i64 = 32;
+/// What each lane may give to a batch at least: one that holds fewer webhooks left none of its lanes behind.
+const SHARE_MIN: usize = 12;
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_secs(1);
+/// After a batch that took all there was: what came meanwhile to its lanes, and a worker of another node was told of and
+/// could not take, waits no longer than this.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How often a part waits for its call before the provider is asked, and before a person is.
 const ATTEMPTS_BEFORE_FETCH: i32 = 5;
 const ATTEMPTS_BEFORE_PARKING: i32 = 16;
 
 /// Starts this node's interpreters. They end after `stop`, when what runs has ended.
 pub(crate) fn start(app: &App, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
+    let left = Arc::new(AtomicBool::new(false));
     // Two: while one waits for the disk, the other computes.
     for _ in 0..2 {
-        tasks.spawn(work(app.clone(), stop.clone()));
+        tasks.spawn(work(app.clone(), Arc::clone(&left), stop.clone()));
     }
 }
 
-async fn work(app: App, stop: CancellationToken) {
+/// `left` says that a worker of this node found nothing that it may take: perhaps because another has its lane.
+async fn work(app: App, left: Arc<AtomicBool>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match interpret_some(&app).await {
-            Ok(0) => {}
+        let rest = match interpret_some(&app).await {
+            Ok(0) => {
+                left.store(true, Ordering::Relaxed);
+                POLL
+            }
+            Ok(count) if count < SHARE_MIN && !left.swap(false, Ordering::Relaxed) => AGAIN,
             Ok(_) => continue,
-            Err(error) => tracing::warn!(%error, "the inbox cannot be interpreted"),
-        }
+            Err(error) => {
+                tracing::warn!(%error, "the inbox cannot be interpreted");
+                POLL
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = app.wake.inbox.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

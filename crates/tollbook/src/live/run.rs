@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -18,7 +19,7 @@ use super::scene::{self, Progress};
 use super::store::{self, Event, News};
 use super::{refresh, tickets};
 use crate::app::App;
-use crate::db::{Connection, Listener, Notifier};
+use crate::db::{Connection, Heard, Listener, Notifier};
 use crate::error::Result;
 use crate::http::sse::Frames;
 
@@ -39,14 +40,21 @@ pub(crate) fn start(
     stop: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) {
-    tasks.spawn(tell(app.clone(), connection.clone(), stop.clone()));
-    tasks.spawn(hear(app.clone(), connection.clone(), stop.clone()));
+    let ours = Arc::new(AtomicU32::new(0));
+    let telling = tell(
+        app.clone(),
+        connection.clone(),
+        Arc::clone(&ours),
+        stop.clone(),
+    );
+    tasks.spawn(telling);
+    tasks.spawn(hear(app.clone(), connection.clone(), ours, stop.clone()));
     tasks.spawn(serve(app.clone(), stop.clone()));
     tasks.spawn(refresh::run(app.clone(), stop.clone()));
 }
 
-/// Tells the other nodes once for all that was committed meanwhile.
-async fn tell(app: App, connection: Connection, stop: CancellationToken) {
+/// Tells the other nodes once for all that was committed meanwhile. `ours` is the session that tells them.
+async fn tell(app: App, connection: Connection, ours: Arc<AtomicU32>, stop: CancellationToken) {
     let mut notifier = None;
     loop {
         tokio::select! {
@@ -57,7 +65,9 @@ async fn tell(app: App, connection: Connection, stop: CancellationToken) {
         app.live.news.notify_one();
         let told = async {
             if notifier.is_none() {
-                notifier = Some(Notifier::connect(&connection).await?);
+                let connected = Notifier::connect(&connection).await?;
+                ours.store(connected.process(), Ordering::Relaxed);
+                notifier = Some(connected);
             }
             match &mut notifier {
                 Some(notifier) => notifier.notify(CHANNEL).await,
@@ -72,10 +82,10 @@ async fn tell(app: App, connection: Connection, stop: CancellationToken) {
 }
 
 /// Hears of what other nodes wrote.
-async fn hear(app: App, connection: Connection, stop: CancellationToken) {
+async fn hear(app: App, connection: Connection, ours: Arc<AtomicU32>, stop: CancellationToken) {
     let listen = async {
         loop {
-            if let Err(error) = listen(&app, &connection).await {
+            if let Err(error) = listen(&app, &connection, &ours).await {
                 tracing::warn!(%error, "live events of other nodes cannot be heard");
             }
             tokio::time::sleep(RETRY).await;
@@ -87,12 +97,15 @@ async fn hear(app: App, connection: Connection, stop: CancellationToken) {
     }
 }
 
-async fn listen(app: &App, connection: &Connection) -> sqlx::Result<()> {
+async fn listen(app: &App, connection: &Connection, ours: &AtomicU32) -> sqlx::Result<()> {
     let mut listener = Listener::connect(connection, &[CHANNEL]).await?;
     loop {
-        // After a reconnection anything may have been missed: reading once more is always right.
-        listener.next().await?;
-        app.live.news.notify_one();
+        // Of its own news this node knows. After a reconnection anything may have been missed: reading once more is
+        // always right.
+        match listener.next().await? {
+            Heard::From(process) if process == ours.load(Ordering::Relaxed) => {}
+            Heard::From(_) | Heard::Reconnected => app.live.news.notify_one(),
+        }
     }
 }
 

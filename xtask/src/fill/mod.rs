@@ -1,9 +1,13 @@
 //! Fills a database with a year of calls, to measure on: organizations, members, numbers, customers, calls and usage,
-//! consistent with the counters. The rows are made by the server itself; nothing but their number crosses the wire.
+//! consistent with the counters.
 
+mod calls;
+mod copy;
+
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -16,11 +20,6 @@ usage: cargo xtask fill --data-dir DIR [--calls N] [--customers N] [--organizati
 
 Fills the built-in database of DIR, which nothing else may be using. Defaults: 1,000,000 calls, 100,000 customers,
 20 organizations.";
-
-/// Calls loaded by one statement: enough to be quick, few enough to show progress.
-const CHUNK: u64 = 250_000;
-/// Statements at a time: one for each core of the smallest machine.
-const SESSIONS: usize = 2;
 
 struct Size {
     data_dir: PathBuf,
@@ -80,8 +79,8 @@ pub(crate) fn fill(data_dir: &Path, calls: u64, customers: u64, organizations: u
         "{customers} customers in {organizations} organizations: {} s",
         started.elapsed().as_secs()
     );
-    fill_calls(&server, calls, of, started)?;
-    psql(&server, "fill_finish.sql", &[]).context("counters and indexes")?;
+    calls::load(&server, (calls, customers, organizations), started).context("calls")?;
+    index(&server)?;
     println!("{calls} calls: {} s", started.elapsed().as_secs());
     server.stop()?;
     Ok(())
@@ -105,46 +104,53 @@ fn loading(data_dir: &Path) -> Options {
     }
 }
 
-/// Loads the calls in chunks, on several sessions.
-fn fill_calls(server: &Server, calls: u64, of: [(&str, u64); 2], started: Instant) -> Result<()> {
-    let chunk = |n: u64| (n * CHUNK, ((n + 1) * CHUNK).min(calls));
-    let next = Mutex::new((0..calls.div_ceil(CHUNK)).map(chunk));
-    let load = || -> Result<()> {
-        loop {
-            let chunk = next
-                .lock()
-                .map_err(|_| anyhow!("another session failed"))?
-                .next();
-            let Some((from, to)) = chunk else {
-                return Ok(());
-            };
-            let [organizations, customers] = of;
-            let range = [("calls", calls), ("from", from), ("to", to)];
-            let variables = [range.as_slice(), &[organizations, customers]].concat();
-            psql(server, "fill_calls.sql", &variables)?;
-            println!("calls {from} to {to}: {} s", started.elapsed().as_secs());
-        }
-    };
+/// Makes the indexes that were left out, those of the two large tables beside each other, and vacuums all.
+fn index(server: &Server) -> Result<()> {
+    let tables = ["{calls,call_viewers}", "{usage_events}"];
     std::thread::scope(|scope| {
-        let sessions: Vec<_> = (0..SESSIONS).map(|_| scope.spawn(load)).collect();
+        let finish = |tables| move || psql(server, "fill_index.sql", &[("tables", tables)]);
+        let sessions = tables.map(|tables| scope.spawn(finish(tables)));
         sessions
             .into_iter()
             .try_for_each(|it| it.join().map_err(|_| anyhow!("a session panicked"))?)
     })
+    .context("indexes")?;
+    psql::<u64>(server, "fill_finish.sql", &[])
 }
 
-/// Runs a file as the superuser, who alone may switch off triggers.
-fn psql(server: &Server, file: &str, variables: &[(&str, u64)]) -> Result<()> {
-    let mut command = Command::new(server.installation().program("psql"));
-    command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d"]);
-    command.arg(server.superuser_url(APPLICATION_DATABASE));
+/// Runs a file.
+fn psql<T: Display>(server: &Server, file: &str, variables: &[(&str, T)]) -> Result<()> {
+    let mut command = superuser(server, APPLICATION_DATABASE);
     for (name, value) in variables {
         command.arg("-v").arg(format!("{name}={value}"));
     }
-    let options = "-c role=postgres -c client_min_messages=warning";
-    command.env("PGOPTIONS", options);
     command
         .arg("-f")
         .arg(workspace::root()?.join("xtask/sql").join(file));
     workspace::output(&mut command).map(drop)
+}
+
+/// Runs statements, whatever their length.
+fn run_sql(server: &Server, statements: &str) -> Result<()> {
+    let mut command = superuser(server, APPLICATION_DATABASE);
+    let mut psql = command.stdin(Stdio::piped()).spawn()?;
+    let mut input = psql.stdin.take().context("psql takes no input")?;
+    input.write_all(statements.as_bytes())?;
+    drop(input);
+    let status = psql.wait()?;
+    if !status.success() {
+        bail!("psql: {status}");
+    }
+    Ok(())
+}
+
+/// `psql` as the superuser, who alone may load without triggers.
+fn superuser(server: &Server, database: &str) -> Command {
+    let mut command = Command::new(server.installation().program("psql"));
+    command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d"]);
+    command.arg(server.superuser_url(database));
+    let options = "-c role=postgres -c client_min_messages=warning -c synchronous_commit=off \
+                   -c session_replication_role=replica";
+    command.env("PGOPTIONS", options);
+    command
 }
