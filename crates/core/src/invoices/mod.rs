@@ -3,6 +3,7 @@
 mod credit;
 mod discount;
 mod line;
+mod note;
 mod number;
 mod preview;
 mod settle;
@@ -13,6 +14,7 @@ mod trace;
 pub use credit::{CreditError, Creditable, credit};
 pub use discount::{Discount, DiscountError, apply_discount, commitment_gap};
 pub use line::LineAmount;
+pub use note::{Give, LineLeft, NoteError, NoteParts, TaxLeft, note};
 pub use number::{InvalidInvoiceNumber, InvoiceNumber, NumberPrefix};
 pub use preview::{Conditions, Gathering, Preview, PreviewLine};
 pub use settle::{AllocationError, Standing, Wanted, allocate};

@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 use tollbook_core::ids::CustomerId;
-use tollbook_core::invoices::{Standing, Wanted, allocate};
+use tollbook_core::invoices::{
+    Creditable, Give, LineLeft, NoteParts, Standing, TaxLeft, Wanted, allocate, note,
+};
 use tollbook_core::ledger::{
     AccountKind, Entry, FEE, apply_credit, balances, credit_note, invoice, payment,
     payment_reversal, release,
@@ -208,6 +210,126 @@ fn the_receivable_is_what_is_open_and_credit_is_never_below_nothing() {
                 .filter(|it| !it.is_credit)
                 .map(|it| it.amount);
             prop_assert_eq!(on(AccountKind::Clearing), received.sum::<i64>());
+        }
+        Ok(())
+    });
+}
+
+/// An invoice of which credit notes have given back so much.
+struct Credited {
+    lines: Vec<LineLeft>,
+    taxes: Vec<TaxLeft>,
+}
+
+impl Credited {
+    /// Lines at two rates, one of which prices include, and lines without tax.
+    fn new(amounts: &[i64], percents: [i64; 2]) -> Self {
+        let mut bases = [0, 0];
+        let lines = amounts.iter().enumerate().map(|(index, amount)| {
+            let tax = Some(index % 3).filter(|rate| *rate < 2);
+            if let Some(rate) = tax {
+                bases[rate] += amount;
+            }
+            LineLeft {
+                amount: creditable(*amount),
+                tax,
+            }
+        });
+        let lines = lines.collect();
+        let taxes = [false, true]
+            .into_iter()
+            .enumerate()
+            .map(|(rate, inclusive)| TaxLeft {
+                amount: creditable(
+                    bases[rate] * percents[rate]
+                        / (100 + if inclusive { percents[rate] } else { 0 }),
+                ),
+                inclusive,
+            });
+        Self {
+            taxes: taxes.collect(),
+            lines,
+        }
+    }
+
+    fn left(&self) -> i64 {
+        let exclusive = self
+            .taxes
+            .iter()
+            .filter(|it| !it.inclusive)
+            .map(|it| it.amount);
+        self.lines
+            .iter()
+            .map(|it| it.amount)
+            .chain(exclusive)
+            .map(|it| it.invoiced.minor() - it.credited.minor())
+            .sum()
+    }
+
+    fn give(&mut self, give: &Give) -> Option<NoteParts> {
+        let parts = note(&self.lines, &self.taxes, give, dollars(0)).ok()?;
+        for (line, part) in self.lines.iter_mut().zip(&parts.lines) {
+            line.amount.credited = line.amount.credited.checked_add(*part).unwrap();
+        }
+        for (tax, part) in self.taxes.iter_mut().zip(&parts.taxes) {
+            tax.amount.credited = tax.amount.credited.checked_add(*part).unwrap();
+        }
+        Some(parts)
+    }
+}
+
+fn creditable(minor: i64) -> Creditable {
+    Creditable {
+        invoiced: dollars(minor),
+        credited: dollars(0),
+    }
+}
+
+#[test]
+fn credit_notes_give_back_an_invoice_to_the_cent_and_no_more() {
+    let step = (any::<bool>(), any::<usize>(), 1..4_000_i64);
+    let amounts = prop::collection::vec(1..5_000_i64, 1..7);
+    let case = (
+        amounts,
+        [0..30_i64, 0..30_i64],
+        prop::collection::vec(step, 0..12),
+    );
+    holds(1_500, case, |(amounts, percents, steps)| {
+        let mut invoice = Credited::new(&amounts, percents);
+        let (whole, mut given) = (invoice.left(), 0);
+        for (by_line, which, minor) in steps {
+            let left = invoice.left();
+            let give = if by_line {
+                let mut wanted = vec![None; amounts.len()];
+                wanted[which % amounts.len()] = Some(dollars(minor));
+                Give::Lines(wanted)
+            } else {
+                Give::Amount(dollars(minor))
+            };
+            let Some(parts) = invoice.give(&give) else {
+                // Refused is only what there is not.
+                prop_assert!(by_line || minor > left);
+                continue;
+            };
+            prop_assert!(by_line || parts.total == dollars(minor));
+            prop_assert_eq!(
+                parts.subtotal.minor() + parts.tax.minor(),
+                parts.total.minor()
+            );
+            prop_assert!(parts.subtotal.minor() >= 0 && parts.tax.minor() >= 0);
+            given += parts.total.minor();
+        }
+        if let Some(rest) = invoice.give(&Give::All) {
+            given += rest.total.minor();
+        }
+        prop_assert_eq!(given, whole);
+        for part in invoice
+            .lines
+            .iter()
+            .map(|it| it.amount)
+            .chain(invoice.taxes.iter().map(|it| it.amount))
+        {
+            prop_assert_eq!(part.credited, part.invoiced);
         }
         Ok(())
     });

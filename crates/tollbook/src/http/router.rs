@@ -52,6 +52,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        payment_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -188,6 +189,30 @@ fn selling_routes() -> Vec<Route> {
         get("/api/admin/invoices", Seller, invoices::api::list),
         post("/api/admin/invoices", Seller, invoices::api::create),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
+    ]
+}
+
+fn payment_routes() -> Vec<Route> {
+    use crate::credit_notes::api as notes;
+    use crate::payments::api;
+    vec![
+        get("/api/admin/credit-notes", Seller, notes::list),
+        get("/api/admin/credit-notes/{id}", Seller, notes::get),
+        post(
+            "/api/admin/invoices/{id}/credit-notes",
+            Seller,
+            notes::create,
+        ),
+        get("/api/admin/payments", Seller, api::list),
+        post("/api/admin/payments", Seller, api::create),
+        get("/api/admin/payments/{id}", Seller, api::get),
+        post("/api/admin/payments/{id}/reverse", Seller, api::reverse),
+        post(
+            "/api/admin/payments/{id}/unallocate",
+            Seller,
+            api::unallocate,
+        ),
+        get("/api/billing/payments", OrgAdmin, api::own),
     ]
 }
 

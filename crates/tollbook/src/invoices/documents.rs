@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tollbook_core::ids::{CustomerId, InvoiceId, OrganizationId};
 use tollbook_core::money::{Currency, Money};
-use tollbook_core::payer::PayerKind;
+use tollbook_core::payer::{Payer, PayerKind};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
@@ -151,6 +151,20 @@ pub(super) async fn heads(
     .fetch_all(tx)
     .await?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// Whose an invoice of a sale is.
+pub(crate) async fn whose(
+    tx: &mut PgConnection,
+    listed: Listed,
+    id: InvoiceId,
+) -> Result<(OrganizationId, Payer)> {
+    let found = heads(tx, listed, None, Some(id), None, 1).await?;
+    let head = found.into_iter().next().ok_or(Error::NotFound("invoice"))?;
+    let payer = head
+        .customer_id
+        .map_or(Payer::Organization, Payer::Customer);
+    Ok((head.org_id, payer))
 }
 
 impl Row {

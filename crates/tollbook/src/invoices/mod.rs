@@ -12,6 +12,7 @@ pub(crate) mod view;
 pub(crate) mod web;
 mod write;
 
+pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_draft, lock_drafts, open_drafts,
 };

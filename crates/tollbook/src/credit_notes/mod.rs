@@ -1,0 +1,6 @@
+//! Credit notes: what a seller gives back of a finalized invoice, as a document with a number of its own.
+
+pub(crate) mod api;
+mod issue;
+mod parts;
+mod read;
