@@ -11,7 +11,7 @@ declare
     table_name text;
 begin
     foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
-        'payment_allocations', 'credit_note_lines', 'credit_note_taxes'] loop
+        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
@@ -40,7 +40,7 @@ declare
     forward constant jsonb := '{"draft": ["draft", "finalized"], "finalized": ["finalized", "paid", "void", "uncollectible"],
         "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid", "void"]}';
     -- The seller is generated, and so not yet known before the update; it follows from what may not change.
-    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at', 'seller_id'];
+    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'void_reason', 'updated_at', 'seller_id'];
 begin
     if tg_op = 'DELETE' then
         if old.state <> 'draft' then
@@ -87,6 +87,8 @@ begin
             select p.payer into new.payer from invoices p where p.organization_id = new.organization_id and p.id = new.invoice_id;
         when 'payment' then
             select p.payer into new.payer from payments p where p.organization_id = new.organization_id and p.id = new.payment_id;
+        when 'document' then
+            select p.payer into new.payer from invoices p where p.organization_id = new.organization_id and p.id = new.document_id;
         when 'credit_note' then
             select p.payer into new.payer from credit_notes p where p.organization_id = new.organization_id and p.id = new.credit_note_id;
         when 'entry' then
@@ -104,7 +106,7 @@ declare
 begin
     for child in select * from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
         ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
-        ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('transfers', 'entry')) as c (name, parent) loop
+        ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('recharges', 'document'), ('transfers', 'entry')) as c (name, parent) loop
         execute format('create or replace trigger keep_payer before insert on public.%I for each row execute function keep_payer(%L)', child.name, child.parent);
     end loop;
 end
@@ -157,7 +159,7 @@ begin
         from payments p where p.organization_id = new.organization_id and p.id = new.payment_id for no key update;
     if not found or payment.state <> 'succeeded' or payment.reverses_id is not null or payment.is_reversed
         or (payment.payer, payment.currency) <> (invoice.payer, invoice.currency) or payment.customer_id is distinct from invoice.customer_id then
-        raise exception 'payment % does not pay invoice %', new.payment_id, new.invoice_id using errcode = 'restrict_violation', constraint = 'payment_allocations_payment';
+        raise exception 'payment % does not pay invoice %', new.payment_id, new.invoice_id using errcode = 'foreign_key_violation', constraint = 'payment_allocations_payment';
     end if;
     if new.amount_minor < 0 and -new.amount_minor > (select coalesce(sum(a.amount_minor), 0) from payment_allocations a
             where a.organization_id = new.organization_id and a.payment_id = new.payment_id and a.invoice_id = new.invoice_id) then
@@ -282,6 +284,32 @@ begin
     end loop;
 end
 $$;
+
+-- The charges of a void invoice are gathered again by a draft of the same payer, and by no two documents that count.
+create or replace function guard_recharge() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    voided record;
+begin
+    select i.payer, i.customer_id, i.currency into voided from invoices i
+        where i.organization_id = new.organization_id and i.id = new.void_invoice_id and i.state = 'void' for no key update;
+    if found then
+        perform from invoices i where i.organization_id = new.organization_id and i.id = new.document_id and i.state = 'draft'
+            and (i.payer, i.currency) = (voided.payer, voided.currency) and i.customer_id is not distinct from voided.customer_id for share;
+    end if;
+    if not found then
+        raise exception 'document % does not gather the charges of invoice %', new.document_id, new.void_invoice_id
+            using errcode = 'restrict_violation', constraint = 'recharges_draft';
+    end if;
+    perform from recharges r join invoices i on i.organization_id = r.organization_id and i.id = r.document_id
+        where r.organization_id = new.organization_id and r.void_invoice_id = new.void_invoice_id and i.state <> 'void';
+    if found then
+        raise exception 'the charges of invoice % are gathered again already', new.void_invoice_id
+            using errcode = 'restrict_violation', constraint = 'recharges_once';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert on recharges for each row execute function guard_recharge();
 
 -- A call's state only moves forward, unless another leg of it became known.
 create or replace function guard_call() returns trigger language plpgsql as $$

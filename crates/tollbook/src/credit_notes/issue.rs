@@ -23,17 +23,17 @@ use crate::payments::hold_payer;
 
 /// A credit note to be.
 #[derive(Debug)]
-pub(super) struct NewNote {
-    pub(super) organization: OrganizationId,
-    pub(super) payer: Payer,
-    pub(super) invoice: InvoiceId,
-    pub(super) reason: String,
-    pub(super) what: What,
+pub(crate) struct NewNote {
+    pub(crate) organization: OrganizationId,
+    pub(crate) payer: Payer,
+    pub(crate) invoice: InvoiceId,
+    pub(crate) reason: String,
+    pub(crate) what: What,
 }
 
 /// What it gives back.
 #[derive(Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// All that is left of the invoice.
     All,
     /// So much, tax included.
@@ -44,7 +44,7 @@ pub(super) enum What {
 
 /// Issues it. The invoice's open amount falls first; what is beyond that is the payer's credit. The transaction is the
 /// platform's, since the number is taken from the seller.
-pub(super) async fn issue(
+pub(crate) async fn issue(
     tx: &mut PgConnection,
     new: &NewNote,
     now: Timestamp,

@@ -4,3 +4,5 @@ pub(crate) mod api;
 mod issue;
 mod parts;
 mod read;
+
+pub(crate) use issue::{NewNote, What, issue};

@@ -121,7 +121,13 @@ pub(super) async fn lines(
 ) -> Result<Vec<Line>> {
     let rows = sqlx::query!(
         r#"select l.id, l.position, l.amount_minor, l.tax_percent, l.tax_inclusive, coalesce(c.minor, 0)::bigint as "credited!",
-             (select g.meter from charges g where g.organization_id = $1 and g.invoice_id = $2 and g.line_group = l.line_group limit 1) as meter
+             (select g.meter from charges g where g.organization_id = $1 and g.invoice_id = $2 and g.line_group = l.line_group
+             union all
+             select g.meter from recharges r join invoices v on v.organization_id = $1 and v.id = r.void_invoice_id
+             join charges g on g.organization_id = $1 and g.invoice_id = r.void_invoice_id
+                 and g.line_group = left(l.line_group, greatest(length(l.line_group) - length(v.number) - 1, 0))
+             where r.organization_id = $1 and r.document_id = $2 and l.line_group like '%@' || v.number
+             limit 1) as meter
          from invoice_lines l
          left join (
              select g.invoice_line_id, sum(g.amount_minor) as minor

@@ -168,11 +168,13 @@ fn live_routes() -> Vec<Route> {
 }
 
 fn invoice_routes() -> Vec<Route> {
-    use crate::invoices::web;
+    use crate::invoices::{act, web};
     vec![
         get("/invoices", OrgMember, web::list_page),
         get("/invoices/{id}", OrgAdmin, web::invoice_page),
         post("/invoices/{id}/finalize", OrgAdmin, web::finalize_now),
+        get("/invoices/{id}/{act}", OrgAdmin, act::form),
+        post("/invoices/{id}/{act}", OrgAdmin, act::post),
     ]
 }
 
@@ -188,14 +190,22 @@ fn selling_routes() -> Vec<Route> {
         post("/api/admin/usage-charges", Seller, rating::api::create),
         get("/api/admin/invoices", Seller, invoices::api::list),
         post("/api/admin/invoices", Seller, invoices::api::create),
+        get(
+            "/api/admin/invoices/preview",
+            Seller,
+            invoices::api::preview,
+        ),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
+        post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
     ]
 }
 
 fn payment_routes() -> Vec<Route> {
     use crate::credit_notes::api as notes;
+    use crate::ledger;
     use crate::payments::api;
     vec![
+        get("/api/admin/statement", Seller, ledger::api::get),
         get("/api/admin/credit-notes", Seller, notes::list),
         get("/api/admin/credit-notes/{id}", Seller, notes::get),
         post(

@@ -11,6 +11,7 @@ use tollbook_core::actor::Actor;
 use tollbook_core::ids::{CustomerId, InvoiceId, OrganizationId, PaymentId};
 use tollbook_core::money::{Currency, Money, Price};
 use tollbook_core::payer::Payer;
+use tollbook_core::time::Zone;
 
 use super::open::{INVOICES_MAX, Named};
 use super::read::{self, Cursor, Found, Payment, Whole};
@@ -231,35 +232,42 @@ async fn prepare(
 ) -> Result<NewPayment> {
     let business = organizations::business(tx, sale.organization).await?;
     let currency = input.currency.unwrap_or(business.currency);
-    let today = business.zone.date(now);
-    let received_at = match input.received_on {
-        None => now,
-        Some(day) if day == today => now,
-        Some(day) if day > today => {
-            return Err(Error::invalid("receivedOn", "must not be in the future"));
-        }
-        Some(day) => business
-            .zone
-            .day_start(day)
-            .map_err(|e| Error::invalid("receivedOn", e.to_string()))?,
-    };
-    let reference = input.reference.trim().to_owned();
-    if reference.chars().count() > REFERENCE_MAX {
-        let message = format!("must have at most {REFERENCE_MAX} characters");
-        return Err(Error::invalid("reference", message));
-    }
     Ok(NewPayment {
         organization: sale.organization,
         payer: sale.payer,
         channel: input.channel,
         amount: positive("amount", input.amount, currency)?,
-        reference,
-        received_at,
+        reference: reference(&input.reference)?,
+        received_at: received_at(&business.zone, input.received_on, now)?,
         invoices: input.invoices.map(|it| named(it, currency)).transpose()?,
     })
 }
 
-fn positive(field: &str, amount: Price, currency: Currency) -> Result<Money> {
+/// When a payment that was received on a day came: now if that is today.
+pub(crate) fn received_at(zone: &Zone, day: Option<Date>, now: Timestamp) -> Result<Timestamp> {
+    let today = zone.date(now);
+    match day {
+        None => Ok(now),
+        Some(day) if day == today => Ok(now),
+        Some(day) if day > today => Err(Error::invalid("receivedOn", "must not be in the future")),
+        Some(day) => zone
+            .day_start(day)
+            .map_err(|e| Error::invalid("receivedOn", e.to_string())),
+    }
+}
+
+/// The number of a check and the like, of limited length.
+pub(crate) fn reference(text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.chars().count() > REFERENCE_MAX {
+        let message = format!("must have at most {REFERENCE_MAX} characters");
+        return Err(Error::invalid("reference", message));
+    }
+    Ok(text.to_owned())
+}
+
+/// An amount of money above zero.
+pub(crate) fn positive(field: &str, amount: Price, currency: Currency) -> Result<Money> {
     let amount =
         Money::from_price(amount, currency).map_err(|e| Error::invalid(field, e.to_string()))?;
     if amount.minor() > 0 {

@@ -16,9 +16,9 @@ pub(super) const INVOICES_MAX: usize = 1_000;
 
 /// An invoice that somebody names, and how much of it is to be paid; `None`: as much as there is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Named {
-    pub(super) invoice: InvoiceId,
-    pub(super) amount: Option<Money>,
+pub(crate) struct Named {
+    pub(crate) invoice: InvoiceId,
+    pub(crate) amount: Option<Money>,
 }
 
 /// The invoices that an amount pays, the longest due first. The payer's account is held.

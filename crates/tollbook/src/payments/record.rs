@@ -31,7 +31,17 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    fn as_str(self) -> &'static str {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Check,
+        Self::Transfer,
+        Self::Cash,
+        Self::Other,
+        Self::Credit,
+    ];
+
+    /// As it is stored.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Check => "check",
             Self::Transfer => "transfer",
@@ -44,21 +54,21 @@ impl Channel {
 
 /// A payment to be.
 #[derive(Debug)]
-pub(super) struct NewPayment {
-    pub(super) organization: OrganizationId,
-    pub(super) payer: Payer,
-    pub(super) channel: Channel,
+pub(crate) struct NewPayment {
+    pub(crate) organization: OrganizationId,
+    pub(crate) payer: Payer,
+    pub(crate) channel: Channel,
     /// More than nothing.
-    pub(super) amount: Money,
+    pub(crate) amount: Money,
     /// The number of the check, the text of the transfer.
-    pub(super) reference: String,
-    pub(super) received_at: Timestamp,
+    pub(crate) reference: String,
+    pub(crate) received_at: Timestamp,
     /// What it pays; `None`: the oldest invoices.
-    pub(super) invoices: Option<Vec<Named>>,
+    pub(crate) invoices: Option<Vec<Named>>,
 }
 
 /// Records it. What the invoices do not take becomes the payer's credit.
-pub(super) async fn record(tx: &mut PgConnection, new: &NewPayment) -> Result<PaymentId> {
+pub(crate) async fn record(tx: &mut PgConnection, new: &NewPayment) -> Result<PaymentId> {
     hold_payer(tx, new.organization, new.payer).await?;
     let (invoices, wanted): (Vec<InvoiceId>, Vec<Wanted>) = match &new.invoices {
         None => open::oldest(tx, new.organization, new.payer, new.amount).await?,

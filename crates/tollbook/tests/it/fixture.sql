@@ -142,6 +142,10 @@ insert into payments (organization_id, id, payer, customer_id, channel, state, c
     (pg_temp.id(1), pg_temp.id(145), 'customer', pg_temp.id(51), 'check', 'succeeded', 'USD', 50, pg_temp.at(32)),
     (pg_temp.id(1), pg_temp.id(146), 'organization', null, 'check', 'succeeded', 'USD', 50, pg_temp.at(32));
 insert into payment_allocations (organization_id, id, payment_id, invoice_id, amount_minor) values (pg_temp.id(1), pg_temp.id(147), pg_temp.id(145), pg_temp.id(111), 50);
+insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, state, number, number_year, number_seq, finalized_at, void_reason) values
+    (pg_temp.id(1), pg_temp.id(158), 'customer', pg_temp.id(51), 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 'void', 'A-158', 2026, 158 + 1000 * current_setting('fixture.org')::integer, pg_temp.at(31), 'reason'),
+    (pg_temp.id(1), pg_temp.id(159), 'organization', null, 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 'void', 'A-159', 2026, 159 + 1000 * current_setting('fixture.org')::integer, pg_temp.at(31), 'reason');
+insert into recharges (organization_id, document_id, void_invoice_id) values (pg_temp.id(1), pg_temp.id(114), pg_temp.id(158));
 insert into ledger_accounts (organization_id, id, payer, kind, customer_id, currency) values
     (pg_temp.id(1), pg_temp.id(148), 'customer', 'receivable', pg_temp.id(51), 'USD'), (pg_temp.id(1), pg_temp.id(149), 'customer', 'revenue', null, 'USD'),
     (pg_temp.id(1), pg_temp.id(150), 'organization', 'receivable', null, 'USD'), (pg_temp.id(1), pg_temp.id(151), 'organization', 'revenue', null, 'USD');

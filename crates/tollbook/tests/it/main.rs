@@ -7,6 +7,7 @@
     reason = "a test reads as one story, however long, in the words of the trade"
 )]
 
+mod acts;
 mod billing;
 mod charging;
 mod cli;
@@ -34,11 +35,13 @@ mod recordings;
 mod relations;
 mod requests;
 mod routes;
+mod statements;
 mod supabase;
 mod support;
 mod tokens;
 mod twilio;
 mod verify;
+mod voids;
 mod webhooks;
 mod whose;
 mod writers;

@@ -281,7 +281,7 @@ async fn beside(app: &TestApp, acme: &Organization) {
     pay(app, acme).await;
 }
 
-/// Of an invoice with tax a credit note and a payment, of which some is left as credit and some is taken off the invoice
+/// An invoice that is withdrawn, and its usage gathered again. Of an invoice with tax a credit note and a payment, of which some is left as credit and some is taken off the invoice
 /// again; credit that is used, and a payment that is taken back.
 async fn pay(app: &TestApp, acme: &Organization) {
     let admin = app.admin(acme).await;
@@ -297,6 +297,9 @@ async fn pay(app: &TestApp, acme: &Organization) {
         let body = json!({"customerId": customer, "channel": channel, "amount": amount, "invoices": invoices});
         post("/api/admin/payments", body).await
     };
+    let twice = one(app, "select id from invoices where payer = 'customer' and state = 'finalized' and kind = 'period' and tax_minor = 0 order by id limit 1").await;
+    let reason = json!({"reason": "twice"});
+    post(&format!("/api/admin/invoices/{twice}/void"), reason).await;
     let note = json!({"reason": "goodwill", "amount": "1.00"});
     post(&format!("/api/admin/invoices/{invoice}/credit-notes"), note).await;
     let named = |amount: &str| json!([{"invoiceId": invoice, "amount": amount}]);
@@ -725,6 +728,21 @@ const FAULTS: &[Fault] = &[
         "payment_allocations",
         "invoice_id",
         "update payment_allocations set invoice_id = (select id from invoices where state = 'draft' order by id limit 1) returning id::text",
+    ),
+    fault(
+        "invoices",
+        "entry that takes it back",
+        "delete from ledger_entries where document = 'void' returning document_id::text",
+    ),
+    fault(
+        "invoices",
+        "documents that gather its charges again",
+        "delete from recharges returning void_invoice_id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "document_id",
+        "update invoices set state = 'finalized', void_reason = null where state = 'void' returning (select e.id::text from ledger_entries e where e.document = 'void' and e.document_id = invoices.id)",
     ),
     fault(
         "credit_notes",

@@ -15,6 +15,8 @@ left join (
         when 'invoice' then not exists (select from invoices i where i.organization_id = $1 and i.id = e.document_id and i.payer = e.payer)
         when 'credit_note' then not exists (select from credit_notes n where n.organization_id = $1 and n.id = e.document_id and n.payer = e.payer)
         when 'payment' then not exists (select from payments p where p.organization_id = $1 and p.id = e.document_id and p.payer = e.payer)
+        when 'void' then not exists (select from invoices i where i.organization_id = $1 and i.id = e.document_id and i.payer = e.payer
+            and i.state = 'void')
         when 'allocation' then not exists (select from payment_allocations a
             where a.organization_id = $1 and a.id = e.document_id and a.payer = e.payer and a.amount_minor < 0)
         when 'wallet' then not exists (select from wallet_movements m where m.organization_id = $1 and m.id = e.document_id)

@@ -1,6 +1,7 @@
 //! Documents and payments of a payer, for tests of money.
 
 use serde_json::{Value, json};
+use tollbook::Difference;
 use tollbook_core::ids::CustomerId;
 
 use super::answer::Answer;
@@ -72,9 +73,12 @@ impl TestApp {
         .await
     }
 
-    /// That everything that is derived agrees with what it is derived from.
+    /// That everything that is derived agrees with what it is derived from. What tests record by themselves is not counted
+    /// and has keys of its own.
     pub(crate) async fn assert_clean(&self) {
-        let report = self.app.verify(|_| {}).await.unwrap();
+        let mut report = self.app.verify(|_| {}).await.unwrap();
+        let of_tests = |it: &Difference| it.table == "usage_counters" || it.what == "key_digest";
+        report.differences.retain(|it| !of_tests(it));
         assert!(report.differences.is_empty(), "{:#?}", report.differences);
     }
 }
