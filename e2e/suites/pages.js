@@ -18,6 +18,9 @@ const PAGES = {
   customer: page => openFirst(page, '/customers'),
   invoices: page => page.goto('/invoices'),
   invoice: page => openFirst(page, '/invoices'),
+  'invoice-payment': page => openAct(page, 'payment'),
+  'invoice-credit-note': page => openAct(page, 'credit-note'),
+  'invoice-void': page => openAct(page, 'void'),
   onboard: page => page.goto('/ops/numbers/onboard'),
   search: page => page.goto('/search?q=a'),
   'nothing-here': page => page.goto('/nothing-here'),
@@ -27,6 +30,16 @@ async function openFirst(page, list) {
   await page.goto(list);
   await page.locator('[data-row] a.open').first().click();
   await page.waitForLoadState();
+}
+
+/** What an act would change of an open invoice, before it is confirmed. */
+async function openAct(page, act) {
+  await openFirst(page, '/invoices?tab=open');
+  await page.goto(`${page.url()}/${act}`);
+  const reason = page.locator('[name=reason]');
+  if (await reason.count()) await reason.fill('Agreed on the phone');
+  await page.locator('form.stack button').first().click();
+  await page.locator('#content table.list').waitFor();
 }
 
 export function pages(world) {

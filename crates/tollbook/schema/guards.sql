@@ -10,7 +10,8 @@ do $$
 declare
     table_name text;
 begin
-    foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods'] loop
+    foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
+        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
@@ -39,7 +40,7 @@ declare
     forward constant jsonb := '{"draft": ["draft", "finalized"], "finalized": ["finalized", "paid", "void", "uncollectible"],
         "paid": ["paid", "finalized"], "void": ["void"], "uncollectible": ["uncollectible", "paid", "void"]}';
     -- The seller is generated, and so not yet known before the update; it follows from what may not change.
-    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'updated_at', 'seller_id'];
+    mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'void_reason', 'updated_at', 'seller_id'];
 begin
     if tg_op = 'DELETE' then
         if old.state <> 'draft' then
@@ -86,6 +87,10 @@ begin
             select p.payer into new.payer from invoices p where p.organization_id = new.organization_id and p.id = new.invoice_id;
         when 'payment' then
             select p.payer into new.payer from payments p where p.organization_id = new.organization_id and p.id = new.payment_id;
+        when 'document' then
+            select p.payer into new.payer from invoices p where p.organization_id = new.organization_id and p.id = new.document_id;
+        when 'credit_note' then
+            select p.payer into new.payer from credit_notes p where p.organization_id = new.organization_id and p.id = new.credit_note_id;
         when 'entry' then
             select p.payer into new.payer from ledger_entries p where p.organization_id = new.organization_id and p.id = new.entry_id;
     end case;
@@ -101,11 +106,96 @@ declare
 begin
     for child in select * from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
         ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
-        ('payment_allocations', 'payment'), ('transfers', 'entry')) as c (name, parent) loop
+        ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('recharges', 'document'), ('transfers', 'entry')) as c (name, parent) loop
         execute format('create or replace trigger keep_payer before insert on public.%I for each row execute function keep_payer(%L)', child.name, child.parent);
     end loop;
 end
 $$;
+
+-- A payment stays as it was recorded. What takes it back does so whole, once, when it pays nothing any more.
+create or replace function guard_payment() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    mutable constant text[] := array['state', 'allocated_minor'];
+    forward constant jsonb := '{"pending": ["pending", "succeeded", "failed"], "succeeded": ["succeeded", "refunded"],
+        "failed": ["failed"], "refunded": ["refunded"]}';
+begin
+    if tg_op = 'INSERT' then
+        if new.reverses_id is not null then
+            perform from payments p where p.organization_id = new.organization_id and p.id = new.reverses_id and p.reverses_id is null
+                and p.state = 'succeeded' and p.allocated_minor = 0 and p.amount_minor = -new.amount_minor
+                and (p.payer, p.channel, p.currency) = (new.payer, new.channel, new.currency) and p.customer_id is not distinct from new.customer_id
+                for no key update;
+            if not found then
+                raise exception 'payment % is not taken back by this', new.reverses_id using errcode = 'restrict_violation', constraint = 'payments_reversal';
+            end if;
+        end if;
+        return new;
+    end if;
+    if tg_op = 'DELETE' or (to_jsonb(old) - mutable) is distinct from (to_jsonb(new) - mutable) or not forward -> old.state ? new.state then
+        raise exception 'payment % cannot change', old.id using errcode = 'restrict_violation', constraint = 'payments_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert or update or delete on payments for each row execute function guard_payment();
+
+-- What a payment pays is kept on it and on the invoice, where checks refuse too much: never more than the payment has or
+-- the invoice leaves open, and back no more than was given. An invoice is paid exactly when nothing of it is open.
+create or replace function guard_allocation() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    invoice record;
+    payment record;
+begin
+    select i.payer, i.customer_id, i.currency, i.state, i.total_minor - i.paid_minor - i.credited_minor as open_minor into invoice
+        from invoices i where i.organization_id = new.organization_id and i.id = new.invoice_id for no key update;
+    if not found or invoice.state not in ('finalized', 'paid', 'uncollectible') then
+        raise exception 'invoice % takes no payment', new.invoice_id using errcode = 'restrict_violation', constraint = 'payment_allocations_invoice_state';
+    end if;
+    if new.amount_minor > invoice.open_minor then
+        raise exception 'invoice % does not leave so much open', new.invoice_id using errcode = 'restrict_violation', constraint = 'payment_allocations_open';
+    end if;
+    select p.payer, p.customer_id, p.currency, p.state, p.reverses_id,
+        exists (select from payments r where r.organization_id = p.organization_id and r.reverses_id = p.id) as is_reversed into payment
+        from payments p where p.organization_id = new.organization_id and p.id = new.payment_id for no key update;
+    if not found or payment.state <> 'succeeded' or payment.reverses_id is not null or payment.is_reversed
+        or (payment.payer, payment.currency) <> (invoice.payer, invoice.currency) or payment.customer_id is distinct from invoice.customer_id then
+        raise exception 'payment % does not pay invoice %', new.payment_id, new.invoice_id using errcode = 'foreign_key_violation', constraint = 'payment_allocations_payment';
+    end if;
+    if new.amount_minor < 0 and -new.amount_minor > (select coalesce(sum(a.amount_minor), 0) from payment_allocations a
+            where a.organization_id = new.organization_id and a.payment_id = new.payment_id and a.invoice_id = new.invoice_id) then
+        raise exception 'payment % does not pay so much of invoice %', new.payment_id, new.invoice_id
+            using errcode = 'restrict_violation', constraint = 'payment_allocations_taken_back';
+    end if;
+    update payments set allocated_minor = allocated_minor + new.amount_minor where organization_id = new.organization_id and id = new.payment_id;
+    update invoices i set paid_minor = i.paid_minor + new.amount_minor, updated_at = now(),
+            state = case when invoice.open_minor - new.amount_minor <= 0 then 'paid' when i.state = 'uncollectible' then i.state else 'finalized' end
+        where i.organization_id = new.organization_id and i.id = new.invoice_id;
+    return new;
+end
+$$;
+create or replace trigger guard before insert on payment_allocations for each row execute function guard_allocation();
+
+-- What stands on accounts of credit, added up as transfers are written. Accounts are locked in the order of their keys.
+create or replace function keep_credit() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    perform from ledger_accounts a
+        where a.kind = 'customer_credit' and (a.organization_id, a.id) in
+            (select organization_id, credit_account_id from added union select organization_id, debit_account_id from added)
+        order by a.organization_id, a.id for no key update;
+    if found then
+        update ledger_accounts a set credit_minor = a.credit_minor + m.minor
+            from (
+                select t.organization_id, t.account_id, sum(t.minor)::bigint as minor
+                from (select organization_id, credit_account_id as account_id, amount_minor as minor from added
+                    union all select organization_id, debit_account_id, -amount_minor from added) t
+                group by t.organization_id, t.account_id
+            ) m
+            where a.organization_id = m.organization_id and a.id = m.account_id and a.kind = 'customer_credit';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger keep_credit after insert on transfers referencing new table as added for each statement execute function keep_credit();
 
 -- Credit never exceeds the invoice: the sum is kept on the invoice, where a check refuses it.
 create or replace function guard_credit_note() returns trigger language plpgsql security definer set search_path = public as $$
@@ -113,7 +203,8 @@ begin
     if tg_op <> 'INSERT' then
         raise exception 'credit note % cannot change', old.number using errcode = 'restrict_violation', constraint = 'credit_notes_immutable';
     end if;
-    update invoices set credited_minor = credited_minor + new.total_minor, updated_at = now()
+    update invoices set credited_minor = credited_minor + new.total_minor, updated_at = now(),
+            state = case when paid_minor + credited_minor + new.total_minor >= total_minor then 'paid' else state end
         where organization_id = new.organization_id and id = new.invoice_id and state in ('finalized', 'paid') and currency = new.currency;
     if not found then
         raise exception 'invoice % takes no credit note', new.invoice_id using errcode = 'restrict_violation', constraint = 'credit_notes_invoice_state';
@@ -122,6 +213,103 @@ begin
 end
 $$;
 create or replace trigger guard before insert or update or delete on credit_notes for each row execute function guard_credit_note();
+
+-- Nor does it of a line or a rate: the invoice's row, which the credit note has locked, keeps others from adding meanwhile.
+create or replace function guard_credit_note_line() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    line_minor bigint;
+    given_minor bigint;
+begin
+    select l.amount_minor into line_minor from invoice_lines l
+        join credit_notes n on n.organization_id = l.organization_id and n.invoice_id = l.invoice_id
+        where l.organization_id = new.organization_id and l.id = new.invoice_line_id and n.id = new.credit_note_id;
+    if not found then
+        raise exception 'line % is not of the invoice', new.invoice_line_id using errcode = 'foreign_key_violation', constraint = 'credit_note_lines_invoice_line_id_fkey';
+    end if;
+    select new.amount_minor + coalesce(sum(c.amount_minor), 0) into given_minor from credit_note_lines c
+        where c.organization_id = new.organization_id and c.invoice_line_id = new.invoice_line_id;
+    if given_minor not between least(line_minor, 0) and greatest(line_minor, 0) then
+        raise exception 'line % does not have so much left', new.invoice_line_id using errcode = 'restrict_violation', constraint = 'credit_note_lines_left';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert on credit_note_lines for each row execute function guard_credit_note_line();
+
+create or replace function guard_credit_note_tax() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    invoice_tax record;
+begin
+    select x.tax_minor, n.invoice_id into invoice_tax from credit_notes n
+        join invoice_taxes x on x.organization_id = n.organization_id and x.invoice_id = n.invoice_id
+            and x.percent = new.percent and x.inclusive = new.inclusive
+        where n.organization_id = new.organization_id and n.id = new.credit_note_id;
+    if not found or new.tax_minor + (select coalesce(sum(c.tax_minor), 0) from credit_note_taxes c
+            join credit_notes n on n.organization_id = c.organization_id and n.id = c.credit_note_id
+            where c.organization_id = new.organization_id and n.invoice_id = invoice_tax.invoice_id
+                and c.percent = new.percent and c.inclusive = new.inclusive)
+            not between least(invoice_tax.tax_minor, 0) and greatest(invoice_tax.tax_minor, 0) then
+        raise exception 'the tax of % percent does not have so much left', new.percent using errcode = 'restrict_violation', constraint = 'credit_note_taxes_left';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert on credit_note_taxes for each row execute function guard_credit_note_tax();
+
+-- A credit note is the sum of its parts, which are written with it and never after it.
+create or replace function check_credit_note() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    note_id uuid := case tg_argv[0] when 'note' then (to_jsonb(new) ->> 'id')::uuid else (to_jsonb(new) ->> 'credit_note_id')::uuid end;
+begin
+    perform from credit_notes n
+        cross join lateral (select coalesce(sum(l.amount_minor), 0) as minor from credit_note_lines l
+            where l.organization_id = n.organization_id and l.credit_note_id = n.id) l
+        cross join lateral (select coalesce(sum(x.tax_minor), 0) as minor, coalesce(sum(x.tax_minor) filter (where not x.inclusive), 0) as added
+            from credit_note_taxes x where x.organization_id = n.organization_id and x.credit_note_id = n.id) x
+        where n.organization_id = new.organization_id and n.id = note_id and (n.total_minor <> l.minor + x.added or n.tax_minor <> x.minor);
+    if found then
+        raise exception 'credit note % is not the sum of its parts', note_id using errcode = 'restrict_violation', constraint = 'credit_notes_parts';
+    end if;
+    return null;
+end
+$$;
+do $$
+declare
+    part record;
+begin
+    for part in select * from (values ('credit_notes', 'note'), ('credit_note_lines', 'part'), ('credit_note_taxes', 'part')) as p (name, kind) loop
+        execute format('drop trigger if exists check_parts on public.%I', part.name);
+        execute format('create constraint trigger check_parts after insert on public.%I deferrable initially deferred
+            for each row execute function check_credit_note(%L)', part.name, part.kind);
+    end loop;
+end
+$$;
+
+-- The charges of a void invoice are gathered again by a draft of the same payer, and by no two documents that count.
+create or replace function guard_recharge() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    voided record;
+begin
+    select i.payer, i.customer_id, i.currency into voided from invoices i
+        where i.organization_id = new.organization_id and i.id = new.void_invoice_id and i.state = 'void' for no key update;
+    if found then
+        perform from invoices i where i.organization_id = new.organization_id and i.id = new.document_id and i.state = 'draft'
+            and (i.payer, i.currency) = (voided.payer, voided.currency) and i.customer_id is not distinct from voided.customer_id for share;
+    end if;
+    if not found then
+        raise exception 'document % does not gather the charges of invoice %', new.document_id, new.void_invoice_id
+            using errcode = 'restrict_violation', constraint = 'recharges_draft';
+    end if;
+    perform from recharges r join invoices i on i.organization_id = r.organization_id and i.id = r.document_id
+        where r.organization_id = new.organization_id and r.void_invoice_id = new.void_invoice_id and i.state <> 'void';
+    if found then
+        raise exception 'the charges of invoice % are gathered again already', new.void_invoice_id
+            using errcode = 'restrict_violation', constraint = 'recharges_once';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before insert on recharges for each row execute function guard_recharge();
 
 -- A call's state only moves forward, unless another leg of it became known.
 create or replace function guard_call() returns trigger language plpgsql as $$

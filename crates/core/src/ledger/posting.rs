@@ -81,6 +81,24 @@ pub fn apply_credit(payer: Payer, amount: Money, available: Money) -> Result<Ent
     )
 }
 
+/// A payment turns out not to have been one. `reopened` is what its invoices leave to pay again; the rest is taken from
+/// the payer's credit.
+pub fn payment_reversal(
+    payer: Payer,
+    amount: Money,
+    reopened: Money,
+) -> Result<Entry, LedgerError> {
+    Ok(payment(payer, amount, reopened)?.reversal())
+}
+
+/// What paid an invoice does so no more: `reopened`, nothing or more, is owed again, and is the payer's credit instead.
+pub fn release(payer: Payer, reopened: Money) -> Result<Entry, LedgerError> {
+    if reopened.is_zero() {
+        return Ok(Entry::default());
+    }
+    Ok(apply_credit(payer, reopened, reopened)?.reversal())
+}
+
 /// The payer's credit is paid out. `available` is the credit that there is.
 pub fn refund(payer: Payer, amount: Money, available: Money) -> Result<Entry, LedgerError> {
     at_most(amount, available)?;
@@ -273,6 +291,24 @@ mod tests {
         assert_eq!(error, LedgerError::TooMuch(usd(301), usd(300)));
         let euros = Money::from_minor(1, Currency::EUR);
         assert!(payment(PAYER, usd(10), euros).is_err());
+    }
+
+    #[test]
+    fn what_paid_an_invoice_is_taken_back() {
+        assert_eq!(
+            shown(&payment_reversal(PAYER, usd(1000), usd(700)).unwrap()),
+            [
+                "700 from clearing to receivable",
+                "300 from clearing to customer_credit"
+            ]
+        );
+        assert!(payment_reversal(PAYER, usd(1000), usd(1001)).is_err());
+        assert_eq!(
+            shown(&release(PAYER, usd(700)).unwrap()),
+            ["700 from customer_credit to receivable"]
+        );
+        assert_eq!(release(PAYER, usd(0)).unwrap(), Entry::default());
+        assert!(release(PAYER, usd(-1)).is_err());
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        payment_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -167,11 +168,13 @@ fn live_routes() -> Vec<Route> {
 }
 
 fn invoice_routes() -> Vec<Route> {
-    use crate::invoices::web;
+    use crate::invoices::{act, web};
     vec![
         get("/invoices", OrgMember, web::list_page),
         get("/invoices/{id}", OrgAdmin, web::invoice_page),
         post("/invoices/{id}/finalize", OrgAdmin, web::finalize_now),
+        get("/invoices/{id}/{act}", OrgAdmin, act::form),
+        post("/invoices/{id}/{act}", OrgAdmin, act::post),
     ]
 }
 
@@ -187,7 +190,39 @@ fn selling_routes() -> Vec<Route> {
         post("/api/admin/usage-charges", Seller, rating::api::create),
         get("/api/admin/invoices", Seller, invoices::api::list),
         post("/api/admin/invoices", Seller, invoices::api::create),
+        get(
+            "/api/admin/invoices/preview",
+            Seller,
+            invoices::api::preview,
+        ),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
+        post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
+    ]
+}
+
+fn payment_routes() -> Vec<Route> {
+    use crate::credit_notes::api as notes;
+    use crate::ledger;
+    use crate::payments::api;
+    vec![
+        get("/api/admin/statement", Seller, ledger::api::get),
+        get("/api/admin/credit-notes", Seller, notes::list),
+        get("/api/admin/credit-notes/{id}", Seller, notes::get),
+        post(
+            "/api/admin/invoices/{id}/credit-notes",
+            Seller,
+            notes::create,
+        ),
+        get("/api/admin/payments", Seller, api::list),
+        post("/api/admin/payments", Seller, api::create),
+        get("/api/admin/payments/{id}", Seller, api::get),
+        post("/api/admin/payments/{id}/reverse", Seller, api::reverse),
+        post(
+            "/api/admin/payments/{id}/unallocate",
+            Seller,
+            api::unallocate,
+        ),
+        get("/api/billing/payments", OrgAdmin, api::own),
     ]
 }
 

@@ -15,6 +15,7 @@ use tollbook_core::time::{Period, Zone};
 
 use super::documents::{self, Cursor, Head, Whole};
 use super::one_off::{self, Item, OneOff};
+use super::void;
 use crate::app::App;
 use crate::audit::{self, Deed};
 use crate::db::Tx;
@@ -22,7 +23,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::http::input::{Input, Params, Path, ShortText};
 use crate::http::list::{List, Paging};
 use crate::http::seller::{Listed, Sale, Seller};
-use crate::organizations;
+use crate::{customers, organizations};
 
 /// Most lines of one invoice.
 const ITEMS_MAX: usize = 500;
@@ -67,8 +68,63 @@ pub(crate) async fn get(
     Ok(Json(read(&mut tx, listed, id).await?))
 }
 
+/// Who is looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PayerFilter {
+    org_id: Option<OrganizationId>,
+    customer_id: Option<CustomerId>,
+}
+
+/// `GET /api/admin/invoices/preview`: a payer's running period as it would be invoiced now, a document for each currency.
+/// Writes nothing.
+pub(crate) async fn preview(
+    State(app): State<App>,
+    seller: Seller,
+    Params(filter): Params<PayerFilter>,
+) -> Result<Json<List<Whole>>> {
+    let sale = seller.sale(filter.org_id, filter.customer_id)?;
+    let mut tx = app.db.begin(&sale.actor).await?;
+    customers::check_payer(&mut tx, sale.organization, sale.payer).await?;
+    organizations::business(&mut tx, sale.organization).await?;
+    let data = documents::running(&mut tx, sale.organization, sale.payer, app.clock.now()).await?;
+    Ok(Json(List {
+        data,
+        next_cursor: None,
+    }))
+}
+
+/// Why an invoice is withdrawn.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct VoidInput {
+    #[schema(value_type = String)]
+    reason: ShortText,
+}
+
+/// `POST /api/admin/invoices/{id}/void`: withdraws an invoice that nobody has paid.
+pub(crate) async fn void(
+    State(app): State<App>,
+    seller: Seller,
+    Path(id): Path<InvoiceId>,
+    Params(filter): Params<PayerFilter>,
+    Input(input): Input<VoidInput>,
+) -> Result<Json<Whole>> {
+    let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
+    let mut tx = app.db.begin(&actor).await?;
+    let (organization, payer) = documents::whose(&mut tx, listed, id).await?;
+    let (reason, now) = (input.reason.into_inner(), app.clock.now());
+    void::void(&mut tx, organization, payer, id, &reason, now).await?;
+    let made = read(&mut tx, listed, id).await?;
+    let deed = Deed::new(organization, "invoice.voided", "invoice", id);
+    audit::record(&mut tx, &actor, deed.after(&made)?).await?;
+    tx.commit().await?;
+    app.wake.live.notify_one();
+    Ok(Json(made))
+}
+
 async fn read(tx: &mut Tx, listed: Listed, id: InvoiceId) -> Result<Whole> {
-    let found = documents::heads(tx, listed, None, Some(id), None, 1).await?;
+    let found = documents::heads(tx, listed, None, Some(&[id]), None, 1).await?;
     let head = found.into_iter().next().ok_or(Error::NotFound("invoice"))?;
     documents::whole(tx, listed.payer(), head).await
 }

@@ -1,5 +1,7 @@
 //! Documents as programs read them: of both sales, with their lines.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
@@ -8,14 +10,17 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tollbook_core::ids::{CustomerId, InvoiceId, OrganizationId};
 use tollbook_core::money::{Currency, Money};
-use tollbook_core::payer::PayerKind;
+use tollbook_core::payer::{Payer, PayerKind};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
 use super::due::{self, Sale};
-use super::lines::Document;
+use super::lines::{Document, Gathered};
 use crate::error::{Error, Result};
 use crate::http::seller::Listed;
+
+/// Drafts that run at the same time: one for each currency that a payer uses.
+const RUNNING_MAX: i64 = 50;
 
 /// An invoice without its lines. Amounts are decimals in its currency; those of a draft are not known until it is read
 /// by itself.
@@ -51,6 +56,8 @@ pub(crate) struct Head {
     #[schema(value_type = String, format = DateTime)]
     pub(super) created_at: Timestamp,
     notes: String,
+    /// Why it was withdrawn.
+    void_reason: Option<String>,
 }
 
 /// An invoice, whole.
@@ -119,6 +126,7 @@ struct Row {
     due_at: Option<jiff_sqlx::Timestamp>,
     created_at: jiff_sqlx::Timestamp,
     notes: String,
+    void_reason: Option<String>,
 }
 
 /// Invoices of a sale, in any state or in one: `rows` of them after `after`, or one of them.
@@ -126,24 +134,25 @@ pub(super) async fn heads(
     tx: &mut PgConnection,
     listed: Listed,
     status: Option<&str>,
-    only: Option<InvoiceId>,
+    only: Option<&[InvoiceId]>,
     after: Option<Cursor>,
     rows: i64,
 ) -> Result<Vec<Head>> {
+    let only: Option<Vec<Uuid>> = only.map(|ids| ids.iter().map(|id| id.uuid()).collect());
     let rows = sqlx::query_as!(
         Row,
         "select organization_id, id, customer_id, number, state, kind, currency, zone, subtotal_minor, tax_minor, total_minor, paid_minor,
-             credited_minor, period_start, period_end, finalized_at, due_at, created_at, notes
+             credited_minor, period_start, period_end, finalized_at, due_at, created_at, notes, void_reason
          from invoices
          where ($1::uuid is null or organization_id = $1) -- all organizations: the platform may list its whole sale
              and payer = $2 and ($3::uuid is null or customer_id = $3) and ($4::text is null or state = $4)
-             and ($5::uuid is null or id = $5) and ($6::timestamptz is null or (created_at, id) < ($6, $7))
+             and ($5::uuid[] is null or id = any($5)) and ($6::timestamptz is null or (created_at, id) < ($6, $7))
          order by created_at desc, id desc limit $8",
         listed.organization().map(Uuid::from),
         listed.payer().as_str(),
         listed.customer().map(Uuid::from),
         status,
-        only.map(Uuid::from),
+        only.as_deref() as Option<&[Uuid]>,
         after.map(|after| after.created_at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
         after.map(|after| after.id.uuid()),
         rows,
@@ -151,6 +160,20 @@ pub(super) async fn heads(
     .fetch_all(tx)
     .await?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// Whose an invoice of a sale is.
+pub(crate) async fn whose(
+    tx: &mut PgConnection,
+    listed: Listed,
+    id: InvoiceId,
+) -> Result<(OrganizationId, Payer)> {
+    let found = heads(tx, listed, None, Some(&[id]), None, 1).await?;
+    let head = found.into_iter().next().ok_or(Error::NotFound("invoice"))?;
+    let payer = head
+        .customer_id
+        .map_or(Payer::Organization, Payer::Customer);
+    Ok((head.org_id, payer))
 }
 
 impl Row {
@@ -182,6 +205,7 @@ impl Row {
             kind: self.kind,
             currency: self.currency,
             notes: self.notes,
+            void_reason: self.void_reason,
         })
     }
 }
@@ -189,7 +213,8 @@ impl Row {
 /// One invoice with its lines; a draft as it would be finalized now.
 pub(super) async fn whole(tx: &mut PgConnection, payer: PayerKind, head: Head) -> Result<Whole> {
     if head.status == "draft" {
-        return preview(tx, payer, head).await;
+        let made = previews(tx, head.org_id, payer, vec![head]).await?;
+        return made.into_iter().next().ok_or(Error::NotFound("invoice"));
     }
     let currency: Currency = head
         .currency
@@ -244,15 +269,65 @@ fn plain(decimal: Decimal) -> String {
     decimal.normalize().to_string()
 }
 
-async fn preview(tx: &mut PgConnection, payer: PayerKind, mut head: Head) -> Result<Whole> {
+/// The documents of a payer's running periods as they would be finalized now: one for each currency.
+pub(super) async fn running(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    payer: Payer,
+    now: Timestamp,
+) -> Result<Vec<Whole>> {
+    let listed = match payer {
+        Payer::Organization => Listed::Organizations(Some(organization)),
+        Payer::Customer(customer) => Listed::Customers(organization, Some(customer)),
+    };
+    let ids = sqlx::query_scalar!(
+        "select id from invoices
+         where organization_id = $1 and payer = $2 and customer_id is not distinct from $3 and state = 'draft' and kind = 'period'
+             and period_start <= $4 and period_end > $4
+         order by currency limit $5",
+        organization.uuid(),
+        payer.kind().as_str(),
+        payer.customer().map(Uuid::from),
+        now.to_sqlx(),
+        RUNNING_MAX,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<InvoiceId> = ids.into_iter().map(InvoiceId::from).collect();
+    let heads = heads(tx, listed, Some("draft"), Some(&ids), None, RUNNING_MAX).await?;
+    previews(tx, organization, payer.kind(), heads).await
+}
+
+/// Drafts of one sale as they would be finalized now.
+async fn previews(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    payer: PayerKind,
+    heads: Vec<Head>,
+) -> Result<Vec<Whole>> {
     let sale = Sale {
-        organization: head.org_id,
+        organization,
         payer,
     };
-    let draft = due::read(tx, sale, head.id).await?;
-    let draft = draft.ok_or(Error::NotFound("invoice"))?;
-    let groups = due::gather(tx, head.org_id, &[head.id]).await?;
-    let document = Document::new(&draft, groups)?;
+    let ids: Vec<InvoiceId> = heads.iter().map(|head| head.id).collect();
+    let drafts = due::read(tx, sale, &ids).await?;
+    let mut groups: HashMap<InvoiceId, Vec<Gathered>> = HashMap::new();
+    for group in due::gather(tx, organization, &ids).await? {
+        groups.entry(group.invoice).or_default().push(group);
+    }
+    heads
+        .into_iter()
+        .map(|head| {
+            let draft = drafts.iter().find(|draft| draft.id == head.id);
+            let draft = draft.ok_or(Error::NotFound("invoice"))?;
+            let groups = groups.remove(&head.id).unwrap_or_default();
+            Ok(printed_now(head, &Document::new(draft, groups)?))
+        })
+        .collect()
+}
+
+/// A draft as it would be printed.
+fn printed_now(mut head: Head, document: &Document<'_>) -> Whole {
     let totals = &document.totals;
     (head.subtotal, head.tax, head.total) = (
         totals.subtotal.amount(),
@@ -275,9 +350,9 @@ async fn preview(tx: &mut PgConnection, payer: PayerKind, mut head: Head) -> Res
         base: tax.base.amount(),
         tax: tax.tax.amount(),
     });
-    Ok(Whole {
+    Whole {
         head,
         items: items.collect(),
         taxes: taxes.collect(),
-    })
+    }
 }

@@ -84,13 +84,14 @@ pub(super) async fn lock(
     rows.into_iter().map(|row| row.read(sale.payer)).collect()
 }
 
-/// A draft as it is, without locking it: for a preview.
+/// Drafts as they are, without locking them: for a preview.
 pub(super) async fn read(
     tx: &mut PgConnection,
     sale: Sale,
-    id: InvoiceId,
-) -> Result<Option<Draft>> {
-    let row = sqlx::query_as!(
+    ids: &[InvoiceId],
+) -> Result<Vec<Draft>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
         Row,
         r#"select i.id, i.seller_id, o.zone as seller_zone, i.customer_id, i.currency, o.rounding,
              coalesce(c.tax_exempt, false) as "tax_exempt!", c.tax_percent as "tax_percent?", coalesce(c.tax_inclusive, false) as "tax_inclusive!",
@@ -98,14 +99,14 @@ pub(super) async fn read(
          from invoices i
          join organizations o on o.id = i.organization_id
          left join customers c on c.organization_id = i.organization_id and c.id = i.customer_id
-         where i.organization_id = $1 and i.payer = $2 and i.id = $3"#,
+         where i.organization_id = $1 and i.payer = $2 and i.id = any($3)"#,
         sale.organization.uuid(),
         sale.payer.as_str(),
-        id.uuid(),
+        &ids,
     )
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?;
-    row.map(|row| row.read(sale.payer)).transpose()
+    rows.into_iter().map(|row| row.read(sale.payer)).collect()
 }
 
 struct Row {

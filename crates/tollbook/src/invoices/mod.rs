@@ -1,5 +1,7 @@
 //! Invoices: what a payer owes, and why. Drafts gather charges; a finalized document never changes.
 
+pub(crate) mod act;
+pub(crate) mod act_view;
 pub(crate) mod api;
 mod documents;
 mod drafts;
@@ -9,9 +11,11 @@ mod lines;
 mod one_off;
 mod read;
 pub(crate) mod view;
+mod void;
 pub(crate) mod web;
 mod write;
 
+pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_draft, lock_drafts, open_drafts,
 };

@@ -35,8 +35,11 @@ pub(super) struct Head {
     pub(super) subtotal: Money,
     pub(super) total: Money,
     pub(super) paid: Money,
+    pub(super) credited: Money,
     pub(super) open: Money,
     pub(super) notes: String,
+    /// Why it was withdrawn.
+    pub(super) void_reason: Option<String>,
 }
 
 /// The place of an invoice in the list: newest period first.
@@ -108,8 +111,10 @@ pub(super) async fn heads(
                 subtotal: Money::from_minor(row.subtotal_minor, currency),
                 total: Money::from_minor(row.total_minor, currency),
                 paid: Money::from_minor(row.paid_minor, currency),
+                credited: Money::from_minor(row.credited_minor, currency),
                 open: Money::from_minor(row.open_minor, currency),
                 notes: row.notes,
+                void_reason: row.void_reason,
             })
         })
         .collect()
@@ -206,17 +211,24 @@ pub(super) async fn calls_behind(
     invoice: InvoiceId,
 ) -> Result<Vec<Behind>> {
     let rows = sqlx::query!(
-        r#"select line_group, call_id as "call_id!", started_at as "started_at!", external_party as "external_party!", billable_seconds as "billable_seconds!",
+        r#"select line_group as "line_group!", call_id as "call_id!", started_at as "started_at!", external_party as "external_party!", billable_seconds as "billable_seconds!",
              quantity as "quantity!", trim_scale(unit_price)::text as unit_price, divisor, trim_scale(amount)::text as "amount!", of as "of!"
          from (
-             select c.line_group, c.call_id, k.started_at, k.external_party, k.billable_seconds, sum(c.quantity) as quantity,
+             select c.printed_group as line_group, c.call_id, k.started_at, k.external_party, k.billable_seconds, sum(c.quantity) as quantity,
                  min(c.unit_price) as unit_price, min(c.divisor) as divisor, sum(c.amount) as amount,
-                 row_number() over (partition by c.line_group order by k.started_at, c.call_id) as place,
-                 count(*) over (partition by c.line_group) as of
-             from charges c
+                 row_number() over (partition by c.printed_group order by k.started_at, c.call_id) as place,
+                 count(*) over (partition by c.printed_group) as of
+             from (
+                 select o.line_group as printed_group, o.* from charges o where o.organization_id = $1 and o.invoice_id = $2
+                 union all
+                 select o.line_group || '@' || v.number, o.*
+                 from recharges r
+                 join invoices v on v.organization_id = $1 and v.id = r.void_invoice_id
+                 join charges o on o.organization_id = $1 and o.invoice_id = r.void_invoice_id
+                 where r.organization_id = $1 and r.document_id = $2
+             ) c
              join calls k on k.organization_id = c.organization_id and k.id = c.call_id
-             where c.organization_id = $1 and c.invoice_id = $2
-             group by c.line_group, c.call_id, k.started_at, k.external_party, k.billable_seconds
+             group by c.printed_group, c.call_id, k.started_at, k.external_party, k.billable_seconds
          ) b where place <= $3 order by line_group, place"#,
         organization.uuid(),
         invoice.uuid(),

@@ -133,6 +133,14 @@ pub(crate) struct TaxLine {
     pub(crate) amount: Amount,
 }
 
+/// A way to the page of an act.
+#[derive(Clone, Debug)]
+pub(crate) struct ActLink {
+    pub(crate) href: String,
+    pub(crate) label: String,
+    pub(crate) is_primary: bool,
+}
+
 /// The page of one invoice, as the customer sees it.
 #[derive(Clone, Debug, Template)]
 #[template(path = "invoices/invoice.html")]
@@ -160,6 +168,12 @@ pub(crate) struct InvoicePage {
     pub(crate) finalizes_at: Option<Stamp>,
     /// Whether the viewer may finalize this draft now.
     pub(crate) may_finalize: bool,
+    /// What credit notes gave back.
+    pub(crate) credited: Amount,
+    /// What may be done to it now.
+    pub(crate) acts: Vec<ActLink>,
+    /// Why it was withdrawn.
+    pub(crate) void_reason: Option<String>,
     /// How to pay, and other words of the seller.
     pub(crate) footer: Option<String>,
 }

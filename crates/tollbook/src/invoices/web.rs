@@ -12,12 +12,14 @@ use tollbook_core::money::{Currency, Money, Quantity};
 use tollbook_core::payer::PayerKind;
 use tollbook_core::phone::Party;
 
+use super::act_view::Act;
 use super::due::{self, Sale};
 use super::finalize;
 use super::lines::Document;
 use super::read::{self, Behind, Head, Place, Printed, Which};
 use super::view::{
-    Address, InvoiceLine, InvoicePage, InvoiceRow, InvoiceState, InvoicesPage, LineCall, TaxLine,
+    ActLink, Address, InvoiceLine, InvoicePage, InvoiceRow, InvoiceState, InvoicesPage, LineCall,
+    TaxLine,
 };
 use crate::app::App;
 use crate::audit::{self, Deed};
@@ -34,7 +36,7 @@ use crate::pages::phone::Phone;
 use crate::pages::text::Text;
 use crate::pages::{Page, Pager, Section, Tab, duration, reply};
 
-const PATH: &str = "/invoices";
+pub(super) const PATH: &str = "/invoices";
 const TABS: [&str; 5] = ["", "draft", "open", "overdue", "paid"];
 /// Customers that a search may mean.
 const CUSTOMERS_MAX: i64 = 50;
@@ -188,7 +190,12 @@ pub(crate) async fn invoice_page(
     Ok(reply::page(axum::http::StatusCode::OK, &view))
 }
 
-async fn head(tx: &mut Tx, admin: &OrgAdmin, id: InvoiceId, now: jiff::Timestamp) -> Result<Head> {
+pub(super) async fn head(
+    tx: &mut Tx,
+    admin: &OrgAdmin,
+    id: InvoiceId,
+    now: jiff::Timestamp,
+) -> Result<Head> {
     read::heads(
         tx,
         admin.organization,
@@ -214,7 +221,8 @@ async fn preview(
         organization: admin.organization,
         payer: PayerKind::Customer,
     };
-    let Some(draft) = due::read(tx, sale, head.id).await? else {
+    let drafts = due::read(tx, sale, &[head.id]).await?;
+    let Some(draft) = drafts.into_iter().next() else {
         return Ok((Vec::new(), head, Vec::new()));
     };
     let groups = due::gather(tx, admin.organization, &[head.id]).await?;
@@ -330,9 +338,35 @@ fn fill(
             .filter(|_| head.number.is_none())
             .map(|at| page.viewer.stamp(at)),
         may_finalize: head.state == "draft",
+        credited: Amount::of(text, head.credited),
+        acts: acts(&page, head),
+        void_reason: head.void_reason.clone(),
         footer: Some(head.notes.clone()).filter(|notes| !notes.is_empty()),
         page,
     }
+}
+
+/// What may be done to a finalized invoice: paid while something is open, credited while something is left, and withdrawn
+/// while nothing was paid or credited.
+fn acts(page: &Page, head: &Head) -> Vec<ActLink> {
+    let is = |states: &[&str]| states.contains(&head.state.as_str());
+    let is_untouched = head.paid.is_zero() && head.credited.is_zero();
+    let can_pay = is(&["finalized", "uncollectible"]) && !head.open.is_zero();
+    let can_credit = is(&["finalized", "paid"]) && head.credited.minor() < head.total.minor();
+    let can_void = is(&["finalized", "uncollectible"]) && is_untouched;
+    [
+        (can_pay, Act::Payment, page.say("invoice-pay")),
+        (can_credit, Act::CreditNote, page.say("invoice-give-credit")),
+        (can_void, Act::Void, page.say("invoice-withdraw")),
+    ]
+    .into_iter()
+    .filter(|(can, ..)| *can)
+    .map(|(_, act, label)| ActLink {
+        href: format!("{PATH}/{}/{}", head.id, act.as_str()),
+        label: label.to_string(),
+        is_primary: act == Act::Payment,
+    })
+    .collect()
 }
 
 fn line_call(page: &Page, head: &Head, behind: &Behind, unit: &str, country: &str) -> LineCall {

@@ -1,5 +1,9 @@
 //! The ledger: one entry per document, balanced by construction.
 
+pub(crate) mod api;
 mod post;
+mod reverse;
+mod statement;
 
 pub(crate) use post::{Document, post};
+pub(crate) use reverse::reverse;

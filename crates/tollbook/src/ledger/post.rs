@@ -16,7 +16,7 @@ use crate::ids::new_id;
 /// The document behind an entry. A document posts once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Document {
-    /// `invoice`, `credit_note`, `payment`, `refund`, `wallet`, `cost`, `opening` or `void`.
+    /// `invoice`, `credit_note`, `payment`, `allocation`, `refund`, `wallet`, `cost`, `opening` or `void`.
     pub(crate) kind: &'static str,
     pub(crate) id: Uuid,
     pub(crate) payer: PayerKind,

@@ -45,9 +45,19 @@ pub(super) async fn gather(
 ) -> Result<Groups> {
     let pieces = sqlx::query_as!(
         Piece,
-        "select invoice_id, line_group, sum(quantity) as quantity, sum(amount_numerator) as numerator, amount_denominator, count(*) as charges
-         from charges where organization_id = $1 and invoice_id = any($2)
-         group by invoice_id, line_group, amount_denominator",
+        r#"select invoice_id as "invoice_id?", line_group as "line_group!", sum(quantity) as quantity, sum(amount_numerator) as numerator,
+             amount_denominator as "amount_denominator!", count(*) as charges
+         from (
+             select c.invoice_id, c.line_group, c.quantity, c.amount_numerator, c.amount_denominator
+             from charges c where c.organization_id = $1 and c.invoice_id = any($2)
+             union all
+             select r.document_id, c.line_group || '@' || v.number, c.quantity, c.amount_numerator, c.amount_denominator
+             from recharges r
+             join invoices v on v.organization_id = $1 and v.id = r.void_invoice_id
+             join charges c on c.organization_id = $1 and c.invoice_id = r.void_invoice_id
+             where r.organization_id = $1 and r.document_id = any($2)
+         ) c
+         group by invoice_id, line_group, amount_denominator"#,
         organization.uuid(),
         ids,
     )
@@ -67,7 +77,7 @@ pub(super) async fn gather_in_pieces(
     ids: &[Uuid],
 ) -> Result<Groups> {
     let mut groups = Groups::new();
-    for id in ids {
+    for Source { id, of, suffix } in sources(app, organization, ids).await? {
         let (mut group, mut at, mut charge) = (String::new(), None, Uuid::nil());
         loop {
             let mut tx = snapshot(app).await?;
@@ -77,7 +87,7 @@ pub(super) async fn gather_in_pieces(
                      and (line_group, occurred_at, id) > ($3, coalesce($4, '-infinity'::timestamptz), $5)
                  order by line_group, occurred_at, id limit $6",
                 organization.uuid(),
-                id,
+                of,
                 group,
                 at as Option<Timestamp>,
                 charge,
@@ -89,8 +99,8 @@ pub(super) async fn gather_in_pieces(
             (group, at, charge) = (last.line_group.clone(), Some(last.occurred_at), last.id);
             for row in rows {
                 let piece = Piece {
-                    invoice_id: Some(*id),
-                    line_group: row.line_group,
+                    invoice_id: Some(id),
+                    line_group: format!("{}{suffix}", row.line_group),
                     quantity: Some(row.quantity),
                     numerator: Some(row.amount_numerator),
                     amount_denominator: row.amount_denominator,
@@ -101,6 +111,38 @@ pub(super) async fn gather_in_pieces(
         }
     }
     Ok(groups)
+}
+
+/// Where the charges of a document stand: on itself, and on void invoices whose charges it gathers again.
+struct Source {
+    id: Uuid,
+    of: Uuid,
+    /// What the groups of its lines end with.
+    suffix: String,
+}
+
+async fn sources(app: &App, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<Source>> {
+    let mut tx = snapshot(app).await?;
+    let rows = sqlx::query!(
+        r#"select r.document_id, r.void_invoice_id, v.number as "number!"
+         from recharges r join invoices v on v.organization_id = $1 and v.id = r.void_invoice_id
+         where r.organization_id = $1 and r.document_id = any($2) order by r.document_id, r.void_invoice_id"#,
+        organization.uuid(),
+        ids,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let own = ids.iter().map(|id| Source {
+        id: *id,
+        of: *id,
+        suffix: String::new(),
+    });
+    let again = rows.into_iter().map(|row| Source {
+        id: row.document_id,
+        of: row.void_invoice_id,
+        suffix: format!("@{}", row.number),
+    });
+    Ok(own.chain(again).collect())
 }
 
 fn add(groups: &mut Groups, piece: Piece) -> Result<()> {

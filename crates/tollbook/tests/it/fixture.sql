@@ -129,15 +129,23 @@ insert into invoice_taxes (organization_id, invoice_id, percent, inclusive, base
 update invoices set state = 'finalized', finalized_at = pg_temp.at(31), number = 'A-' || id, number_year = 2026,
         number_seq = ('x' || right(id::text, 3))::bit(12)::integer + 1000 * current_setting('fixture.org')::integer
     where organization_id = pg_temp.id(1) and id in (pg_temp.id(111), pg_temp.id(112), pg_temp.id(113));
-insert into credit_notes (organization_id, id, invoice_id, payer, customer_id, number, reason, currency, subtotal_minor, tax_minor, total_minor) values
-    (pg_temp.id(1), pg_temp.id(141), pg_temp.id(111), 'customer', pg_temp.id(51), 'C-1' || current_setting('fixture.org'), 'reason', 'USD', 10, 0, 10),
-    (pg_temp.id(1), pg_temp.id(142), pg_temp.id(113), 'organization', null, 'C-2' || current_setting('fixture.org'), 'reason', 'USD', 10, 0, 10);
+insert into credit_notes (organization_id, id, invoice_id, payer, customer_id, number, number_year, number_seq, reason, currency, subtotal_minor, tax_minor, total_minor) values
+    (pg_temp.id(1), pg_temp.id(141), pg_temp.id(111), 'customer', pg_temp.id(51), 'C-1' || current_setting('fixture.org'), 2026, 1, 'reason', 'USD', 10, 0, 10),
+    (pg_temp.id(1), pg_temp.id(142), pg_temp.id(113), 'organization', null, 'C-2' || current_setting('fixture.org'), 2026, current_setting('fixture.org')::integer, 'reason', 'USD', 10, 0, 10);
+insert into credit_note_lines (organization_id, id, credit_note_id, invoice_line_id, amount_minor) values
+    (pg_temp.id(1), pg_temp.id(156), pg_temp.id(141), pg_temp.id(131), 10), (pg_temp.id(1), pg_temp.id(157), pg_temp.id(142), pg_temp.id(133), 10);
+insert into credit_note_taxes (organization_id, credit_note_id, percent, inclusive, base_minor, tax_minor) values
+    (pg_temp.id(1), pg_temp.id(141), 0, false, 10, 0), (pg_temp.id(1), pg_temp.id(142), 0, false, 10, 0);
 insert into payment_methods (organization_id, id, payer, customer_id, processor, token, kind) values
     (pg_temp.id(1), pg_temp.id(143), 'customer', pg_temp.id(51), 'stripe', 'pm_1', 'card'), (pg_temp.id(1), pg_temp.id(144), 'organization', null, 'stripe', 'pm_2', 'card');
 insert into payments (organization_id, id, payer, customer_id, channel, state, currency, amount_minor, received_at) values
     (pg_temp.id(1), pg_temp.id(145), 'customer', pg_temp.id(51), 'check', 'succeeded', 'USD', 50, pg_temp.at(32)),
     (pg_temp.id(1), pg_temp.id(146), 'organization', null, 'check', 'succeeded', 'USD', 50, pg_temp.at(32));
 insert into payment_allocations (organization_id, id, payment_id, invoice_id, amount_minor) values (pg_temp.id(1), pg_temp.id(147), pg_temp.id(145), pg_temp.id(111), 50);
+insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, state, number, number_year, number_seq, finalized_at, void_reason) values
+    (pg_temp.id(1), pg_temp.id(158), 'customer', pg_temp.id(51), 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 'void', 'A-158', 2026, 158 + 1000 * current_setting('fixture.org')::integer, pg_temp.at(31), 'reason'),
+    (pg_temp.id(1), pg_temp.id(159), 'organization', null, 'one_off', 'USD', pg_temp.at(0), pg_temp.at(31), 'UTC', 'void', 'A-159', 2026, 159 + 1000 * current_setting('fixture.org')::integer, pg_temp.at(31), 'reason');
+insert into recharges (organization_id, document_id, void_invoice_id) values (pg_temp.id(1), pg_temp.id(114), pg_temp.id(158));
 insert into ledger_accounts (organization_id, id, payer, kind, customer_id, currency) values
     (pg_temp.id(1), pg_temp.id(148), 'customer', 'receivable', pg_temp.id(51), 'USD'), (pg_temp.id(1), pg_temp.id(149), 'customer', 'revenue', null, 'USD'),
     (pg_temp.id(1), pg_temp.id(150), 'organization', 'receivable', null, 'USD'), (pg_temp.id(1), pg_temp.id(151), 'organization', 'revenue', null, 'USD');

@@ -340,7 +340,7 @@ async fn without_the_policies_the_check_fails() {
     }
     for leak in [
         "calls: member of 1 sees 2",
-        "invoices: portal of 2 sees 5",
+        "invoices: portal of 2 sees 7",
         "customers: portal of 1 sees 2",
     ] {
         assert!(found.contains(&leak.to_owned()), "{leak} in {found:#?}");
@@ -391,8 +391,14 @@ async fn nobody_writes_into_another_organization() {
                 "insert into {table} ({columns}) select {columns} from jsonb_populate_record(null::{table}, '{row}'::jsonb)"
             );
             let refused = attempt(&app, &actor, insert).await.unwrap_err();
-            let is_document =
-                ["invoice_lines", "invoice_taxes", "credit_notes"].contains(&table.as_str());
+            let is_document = [
+                "invoice_lines",
+                "invoice_taxes",
+                "credit_notes",
+                "payment_allocations",
+                "recharges",
+            ]
+            .contains(&table.as_str());
             assert!(
                 refused == "42501" || is_document && refused == "23001",
                 "{role} inserts into {table}: {refused}"
@@ -422,7 +428,13 @@ async fn nobody_writes_into_another_organization() {
 }
 
 /// What an admin may not write: a row of the platform's sale, by table.
-const PLATFORM_ROWS: [(&str, &str); 18] = [
+const PLATFORM_ROWS: [(&str, &str); 21] = [
+    ("credit_note_lines", "insert into credit_note_lines (id, credit_note_id, invoice_line_id, amount_minor)
+        values (gen_random_uuid(), '10000000-0000-7000-8000-000000000142', '10000000-0000-7000-8000-000000000133', 1)"),
+    ("credit_note_taxes", "insert into credit_note_taxes (credit_note_id, percent, inclusive, base_minor, tax_minor)
+        values ('10000000-0000-7000-8000-000000000142', 0, false, 1, 0)"),
+    ("recharges", "insert into recharges (document_id, void_invoice_id)
+        values ('10000000-0000-7000-8000-000000000116', '10000000-0000-7000-8000-000000000159')"),
     ("subscriptions", "insert into subscriptions (id, payer, account_id, state, zone, anchor_on, interval_months, starts_at)
         values (gen_random_uuid(), 'organization', '10000000-0000-7000-8000-000000000043', 'active', 'UTC', '2020-01-01', 1, '2020-01-01')"),
     ("accounts", "insert into accounts (id, payer) values (gen_random_uuid(), 'organization')"),
@@ -498,8 +510,8 @@ async fn a_row_of_one_sale_never_belongs_to_a_parent_of_the_other() {
     let app = Fixture::filled().await;
     let (platform, admin) = (Actor::system(), actor("admin", 1));
     for (who, statement) in [
-        (&admin, "insert into credit_notes (id, invoice_id, payer, customer_id, number, reason, currency, subtotal_minor, tax_minor, total_minor)
-            values (gen_random_uuid(), '10000000-0000-7000-8000-000000000113', 'customer', '10000000-0000-7000-8000-000000000051', 'x', 'x', 'USD', 1, 0, 1)"),
+        (&admin, "insert into credit_notes (id, invoice_id, payer, customer_id, number, number_year, number_seq, reason, currency, subtotal_minor, tax_minor, total_minor)
+            values (gen_random_uuid(), '10000000-0000-7000-8000-000000000113', 'customer', '10000000-0000-7000-8000-000000000051', 'x', 2026, 99, 'x', 'USD', 1, 0, 1)"),
         (&admin, "insert into payment_allocations (id, payment_id, invoice_id, amount_minor)
             values (gen_random_uuid(), '10000000-0000-7000-8000-000000000145', '10000000-0000-7000-8000-000000000113', 1)"),
         (&admin, "insert into transfers (id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)

@@ -7,11 +7,13 @@
     reason = "a test reads as one story, however long, in the words of the trade"
 )]
 
+mod acts;
 mod billing;
 mod charging;
 mod cli;
 mod communications;
 mod crashes;
+mod credit_notes;
 mod curl;
 mod customers;
 mod disconnects;
@@ -26,17 +28,20 @@ mod live;
 mod migrations;
 mod minutes;
 mod numbers;
+mod payments;
 mod rate;
 mod rating;
 mod recordings;
 mod relations;
 mod requests;
 mod routes;
+mod statements;
 mod supabase;
 mod support;
 mod tokens;
 mod twilio;
 mod verify;
+mod voids;
 mod webhooks;
 mod whose;
 mod writers;

@@ -262,40 +262,14 @@ impl Filling {
     }
 }
 
-/// What no operation makes yet, as it would be made: a wallet with two movements, a credit note over a part of an invoice,
-/// and a payment of another part of it, some of which is left as credit.
+/// What no operation makes yet, as it would be made: a wallet with two movements. Then a credit note over a part of an
+/// invoice, and payments of another part of it.
 async fn beside(app: &TestApp, acme: &Organization) {
     let mut tx = app.platform().await;
     for statement in [
         "insert into wallets (organization_id, id, account_id, currency, balance) select $1, gen_random_uuid(), account_id, 'USD', 15 from customers where organization_id = $1 and name = 'Ann'",
         "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'top_up', 20, now() from wallets where organization_id = $1",
         "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'draw', -5, now() from wallets where organization_id = $1",
-        "insert into credit_notes (organization_id, id, invoice_id, payer, customer_id, number, reason, currency, subtotal_minor, tax_minor, total_minor)
-             select organization_id, gen_random_uuid(), id, payer, customer_id, 'CN-1', 'goodwill', currency, 100, 0, 100
-             from invoices where organization_id = $1 and payer = 'customer' and state = 'finalized' and total_minor > 1000 order by id limit 1",
-        "insert into payments (organization_id, id, payer, customer_id, channel, state, currency, amount_minor, received_at)
-             select organization_id, gen_random_uuid(), payer, customer_id, 'transfer', 'succeeded', currency, 250, now() from credit_notes where organization_id = $1",
-        "insert into payment_allocations (organization_id, id, payment_id, invoice_id, amount_minor)
-             select p.organization_id, gen_random_uuid(), p.id, n.invoice_id, 200 from payments p join credit_notes n on n.organization_id = p.organization_id where p.organization_id = $1",
-        "update invoices i set paid_minor = 200 from payment_allocations a where a.organization_id = $1 and i.organization_id = $1 and i.id = a.invoice_id",
-        "insert into ledger_accounts (organization_id, id, payer, kind, customer_id, currency)
-             select organization_id, gen_random_uuid(), payer, k.kind, case k.kind when 'customer_credit' then customer_id end, currency
-             from payments cross join (values ('clearing'), ('customer_credit')) as k (kind) where organization_id = $1",
-        "insert into ledger_entries (organization_id, id, payer, document, document_id, occurred_at)
-             select organization_id, gen_random_uuid(), payer, 'credit_note', id, now() from credit_notes where organization_id = $1
-             union all select organization_id, gen_random_uuid(), payer, 'payment', id, now() from payments where organization_id = $1",
-        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)
-             select $1, gen_random_uuid(), e.id, d.id, c.id, n.total_minor, n.currency
-             from ledger_entries e join credit_notes n on n.organization_id = $1 and n.id = e.document_id
-             join ledger_accounts d on d.organization_id = $1 and d.payer = e.payer and d.kind = 'revenue' and d.meter = 'fee'
-             join ledger_accounts c on c.organization_id = $1 and c.customer_id = n.customer_id and c.kind = 'receivable'
-             where e.organization_id = $1",
-        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)
-             select $1, gen_random_uuid(), e.id, d.id, c.id, case c.kind when 'receivable' then 200 else 50 end, p.currency
-             from ledger_entries e join payments p on p.organization_id = $1 and p.id = e.document_id
-             join ledger_accounts d on d.organization_id = $1 and d.payer = e.payer and d.kind = 'clearing'
-             join ledger_accounts c on c.organization_id = $1 and c.customer_id = p.customer_id and c.kind in ('receivable', 'customer_credit')
-             where e.organization_id = $1",
     ] {
         sqlx::query(statement)
             .bind(acme.id.uuid())
@@ -304,6 +278,38 @@ async fn beside(app: &TestApp, acme: &Organization) {
             .unwrap();
     }
     tx.commit().await.unwrap();
+    pay(app, acme).await;
+}
+
+/// An invoice that is withdrawn, and its usage gathered again. Of an invoice with tax a credit note and a payment, of which some is left as credit and some is taken off the invoice
+/// again; credit that is used, and a payment that is taken back.
+async fn pay(app: &TestApp, acme: &Organization) {
+    let admin = app.admin(acme).await;
+    let invoice = one(app, "select id from invoices where payer = 'customer' and state = 'finalized' and tax_minor > 0 order by id limit 1").await;
+    let customer = one(app, "select customer_id from invoices where payer = 'customer' and state = 'finalized' and tax_minor > 0 order by id limit 1").await;
+    let post = async |path: &str, body: serde_json::Value| {
+        let ask = app.post(path).user(&admin).organization(acme);
+        let answer = ask.json(&body).send().await;
+        assert!([200, 201].contains(&answer.status), "{}", answer.text);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let record = async |channel: &str, amount: &str, invoices: serde_json::Value| {
+        let body = json!({"customerId": customer, "channel": channel, "amount": amount, "invoices": invoices});
+        post("/api/admin/payments", body).await
+    };
+    let twice = one(app, "select id from invoices where payer = 'customer' and state = 'finalized' and kind = 'period' and tax_minor = 0 order by id limit 1").await;
+    let reason = json!({"reason": "twice"});
+    post(&format!("/api/admin/invoices/{twice}/void"), reason).await;
+    let note = json!({"reason": "goodwill", "amount": "1.00"});
+    post(&format!("/api/admin/invoices/{invoice}/credit-notes"), note).await;
+    let named = |amount: &str| json!([{"invoiceId": invoice, "amount": amount}]);
+    let payment = record("transfer", "2.50", named("2.00")).await;
+    let off = json!({"invoiceId": invoice, "amount": "0.30"});
+    post(&format!("/api/admin/payments/{payment}/unallocate"), off).await;
+    record("credit", "0.10", named("0.10")).await;
+    let wrong = record("check", "1.00", named("0.40")).await;
+    let reason = json!({"reason": "bounced"});
+    post(&format!("/api/admin/payments/{wrong}/reverse"), reason).await;
 }
 
 /// The application on a copy of a database, with no worker running.
@@ -722,6 +728,96 @@ const FAULTS: &[Fault] = &[
         "payment_allocations",
         "invoice_id",
         "update payment_allocations set invoice_id = (select id from invoices where state = 'draft' order by id limit 1) returning id::text",
+    ),
+    fault(
+        "invoices",
+        "entry that takes it back",
+        "delete from ledger_entries where document = 'void' returning document_id::text",
+    ),
+    fault(
+        "invoices",
+        "documents that gather its charges again",
+        "delete from recharges returning void_invoice_id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "document_id",
+        "update invoices set state = 'finalized', void_reason = null where state = 'void' returning (select e.id::text from ledger_entries e where e.document = 'void' and e.document_id = invoices.id)",
+    ),
+    fault(
+        "credit_notes",
+        "sum of its lines and taxes",
+        "update credit_note_lines set amount_minor = amount_minor + 1 returning credit_note_id::text",
+    ),
+    fault(
+        "credit_notes",
+        "sum of its lines and taxes",
+        "delete from credit_note_taxes returning credit_note_id::text",
+    ),
+    fault(
+        "credit_note_lines",
+        "given back of line",
+        "update invoice_lines l set amount_minor = 0 from credit_note_lines c where c.invoice_line_id = l.id and c.id = (select id from credit_note_lines order by id limit 1) returning c.id::text",
+    ),
+    fault(
+        "credit_note_taxes",
+        "given back of the tax of",
+        "update credit_note_taxes set tax_minor = tax_minor + 100000 returning credit_note_id::text",
+    ),
+    fault(
+        "credit_notes",
+        "number",
+        "update credit_notes set number = 'CN-2026-000009' returning id::text",
+    ),
+    fault(
+        "credit_notes",
+        "number_seq",
+        "update credit_notes set number_seq = 7 returning id::text",
+    ),
+    fault(
+        "sellers",
+        "next_credit_note",
+        "update sellers set next_credit_note = next_credit_note + 1 where organization_id is not null returning id::text",
+    ),
+    fault(
+        "payments",
+        "allocated_minor",
+        "update payments set allocated_minor = allocated_minor + 1 where channel = 'transfer' returning id::text",
+    ),
+    fault(
+        "payments",
+        "allocations of what is used up",
+        "update payments set amount_minor = amount_minor + 1 where channel = 'credit' returning id::text",
+    ),
+    fault(
+        "payments",
+        "allocations of what is used up",
+        "update payments set allocated_minor = 40 where channel = 'check' and reverses_id is null returning id::text",
+    ),
+    fault(
+        "payments",
+        "reverses_id",
+        "update payments set amount_minor = amount_minor - 1 where reverses_id is not null returning id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "document_id",
+        "update ledger_entries set document_id = gen_random_uuid() where document = 'allocation' returning id::text",
+    ),
+    fault(
+        "transfers",
+        "sum of the entry's transfers",
+        "update transfers set debit_account_id = credit_account_id, credit_account_id = debit_account_id where entry_id = (select id from ledger_entries where document = 'allocation') returning entry_id::text",
+    ),
+    fault(
+        "ledger_accounts",
+        "credit_minor",
+        "update ledger_accounts set credit_minor = credit_minor + 1 where kind = 'customer_credit' returning id::text",
+    ),
+    fault(
+        "ledger_accounts",
+        "credit of customer",
+        "delete from payments where channel = 'transfer' returning (select a.id::text from ledger_accounts a where a.kind = 'customer_credit' and a.customer_id = payments.customer_id)",
     ),
     // Periods and terms.
     fault(

@@ -32,14 +32,14 @@ pub(in super::super) async fn open(
     Ok(totals)
 }
 
-/// What was paid and pays no invoice yet.
+/// What was paid and pays no invoice yet. Credit that pays an invoice was paid before, and is no money of its own.
 pub(in super::super) async fn credit(
     tx: &mut PgConnection,
     organization: OrganizationId,
     customer: CustomerId,
 ) -> sqlx::Result<Vec<Money>> {
     let rows = sqlx::query!(
-        r#"select p.currency as "currency: Text<Currency>", sum(p.amount_minor - coalesce((
+        r#"select p.currency as "currency: Text<Currency>", sum(case p.channel when 'credit' then 0 else p.amount_minor end - coalesce((
                  select sum(a.amount_minor) from payment_allocations a
                  where a.organization_id = $1 and a.payment_id = p.id), 0))::bigint as "minor!"
          from payments p
@@ -56,15 +56,21 @@ pub(in super::super) async fn credit(
         .collect())
 }
 
-/// Charges on drafts.
+/// Charges on drafts, with those of void invoices that a draft gathers again.
 pub(in super::super) async fn unbilled(
     tx: &mut PgConnection,
     organization: OrganizationId,
     customer: CustomerId,
 ) -> sqlx::Result<Vec<Unbilled>> {
     let rows = sqlx::query!(
-        r#"select c.currency as "currency: Text<Currency>", trim_scale(sum(c.amount))::text as "plain!"
-         from invoices i join charges c on c.organization_id = i.organization_id and c.invoice_id = i.id
+        r#"select c.currency as "currency!: Text<Currency>", trim_scale(sum(c.amount))::text as "plain!"
+         from invoices i
+         cross join lateral (
+             select c.currency, c.amount from charges c where c.organization_id = $1 and c.invoice_id = i.id
+             union all
+             select c.currency, c.amount from recharges r join charges c on c.organization_id = $1 and c.invoice_id = r.void_invoice_id
+             where r.organization_id = $1 and r.document_id = i.id
+         ) c
          where i.organization_id = $1 and i.customer_id = $2 and i.payer = 'customer' and i.state = 'draft'
          group by c.currency order by c.currency"#,
         organization.uuid(),

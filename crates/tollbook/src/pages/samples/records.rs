@@ -8,7 +8,8 @@ use crate::customers::view::{
 use crate::http::view::ErrorPage;
 use crate::identity::view::LoginPage;
 use crate::invoices::view::{
-    Address, InvoiceLine, InvoicePage, InvoiceRow, InvoiceState, InvoicesPage, LineCall, TaxLine,
+    ActLink, Address, InvoiceLine, InvoicePage, InvoiceRow, InvoiceState, InvoicesPage, LineCall,
+    TaxLine,
 };
 use crate::pages::chart::columns::{Column, ColumnWords, Columns};
 use crate::pages::{Note, Pager, Section};
@@ -339,6 +340,9 @@ pub(crate) fn invoice() -> InvoicePage {
         open: usd(46_049),
         finalizes_at: None,
         may_finalize: false,
+        credited: usd(0),
+        acts: vec![ActLink { href: "/invoices/0197/payment".into(), label: "Record payment".into(), is_primary: true }],
+        void_reason: None,
         footer: Some("Please pay within 14 days by transfer to the account you know, and name the invoice’s number. Thank you.".into()),
     }
 }

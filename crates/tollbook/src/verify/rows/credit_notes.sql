@@ -1,5 +1,5 @@
 -- Credit notes after $2: each is of an invoice of the same payer, adds up, and is in the ledger with its own amounts: the
--- payer owes less, or has that much credit.
+-- payer owes less, or has that much credit. Of no line and no rate more is given back than there was.
 with chunk as materialized (
     select * from credit_notes where organization_id = $1 and id > $2 order by id limit $3
 ), posted as (
@@ -28,10 +28,43 @@ left join (
         n.invoice_id::text as found
     from chunk n
     left join invoices i on i.organization_id = $1 and i.id = n.invoice_id
-    where i.id is null or i.state = 'draft' or (i.payer, i.customer_id, i.currency) is distinct from (n.payer, n.customer_id, n.currency)
+    where i.id is null or i.state in ('draft', 'void') or (i.payer, i.customer_id, i.currency) is distinct from (n.payer, n.customer_id, n.currency)
     union all
     select 'credit_notes', n.id::text, 'total_minor', (n.subtotal_minor + n.tax_minor)::text, n.total_minor::text
     from chunk n where n.total_minor <> n.subtotal_minor + n.tax_minor
+    union all
+    select 'credit_notes', n.id::text, 'sum of its lines and taxes', 'total ' || v.total || ', tax ' || v.tax,
+        'total ' || n.total_minor || ', tax ' || n.tax_minor
+    from chunk n
+    cross join lateral (select coalesce(sum(l.amount_minor), 0) as minor from credit_note_lines l
+        where l.organization_id = $1 and l.credit_note_id = n.id) l
+    cross join lateral (select coalesce(sum(x.tax_minor), 0) as minor, coalesce(sum(x.tax_minor) filter (where not x.inclusive), 0) as added
+        from credit_note_taxes x where x.organization_id = $1 and x.credit_note_id = n.id) x
+    cross join lateral (select l.minor + x.added as total, x.minor as tax) v
+    where (v.total, v.tax) is distinct from (n.total_minor::numeric, n.tax_minor::numeric)
+    union all
+    select 'credit_note_lines', l.id::text, 'given back of line ' || l.invoice_line_id, 'at most ' || coalesce(i.amount_minor, 0), g.sum::text
+    from chunk n
+    join credit_note_lines l on l.organization_id = $1 and l.credit_note_id = n.id
+    left join invoice_lines i on i.organization_id = $1 and i.id = l.invoice_line_id and i.invoice_id = n.invoice_id
+    cross join lateral (select sum(g.amount_minor) as sum from credit_note_lines g
+        where g.organization_id = $1 and g.invoice_line_id = l.invoice_line_id) g
+    where i.id is null or g.sum not between least(i.amount_minor, 0) and greatest(i.amount_minor, 0)
+    union all
+    select 'credit_note_taxes', n.id::text, 'given back of the tax of ' || trim_scale(x.percent) || ' %', 'at most ' || coalesce(i.tax_minor, 0), g.sum::text
+    from chunk n
+    join credit_note_taxes x on x.organization_id = $1 and x.credit_note_id = n.id
+    left join invoice_taxes i on i.organization_id = $1 and i.invoice_id = n.invoice_id and i.percent = x.percent and i.inclusive = x.inclusive
+    cross join lateral (select sum(g.tax_minor) as sum from credit_notes o
+        join credit_note_taxes g on g.organization_id = $1 and g.credit_note_id = o.id
+        where o.organization_id = $1 and o.invoice_id = n.invoice_id and g.percent = x.percent and g.inclusive = x.inclusive) g
+    where i.invoice_id is null or g.sum not between least(i.tax_minor, 0) and greatest(i.tax_minor, 0)
+    union all
+    select 'credit_notes', n.id::text, 'number', v.number, n.number
+    from chunk n
+    cross join lateral (select split_part(n.number, '-', 1) || '-' || n.number_year || '-'
+        || lpad(n.number_seq::text, greatest(6, length(n.number_seq::text)), '0') as number) v
+    where n.number <> v.number
     union all
     select 'ledger_entries', 'credit_note ' || n.id, 'entry', 'one', 'none'
     from chunk n join posted p on p.id = n.id where p.entry_id is null

@@ -1,5 +1,6 @@
 -- Invoices after $2: a draft has nothing on it yet; what is paid and credited is the sum of what was; the state follows
--- from these; the printed number is that of the sequence; a document is in the ledger with its own amounts.
+-- from these; the printed number is that of the sequence; a document is in the ledger with its own amounts. What is void
+-- is taken back whole, and its usage and fees are gathered by one other document.
 with chunk as materialized (
     select * from invoices where organization_id = $1 and id > $2 order by id limit $3
 ), posted as (
@@ -51,6 +52,30 @@ left join (
     cross join lateral (select split_part(i.number, '-', 1) || '-' || i.number_year || '-'
         || lpad(i.number_seq::text, greatest(6, length(i.number_seq::text)), '0') as number) v
     where i.state <> 'draft' and i.number <> v.number
+    union all
+    select 'invoices', i.id::text, 'entry that takes it back', 'owed ' || -i.total_minor || ', tax ' || -i.tax_minor || ', revenue ' || -i.subtotal_minor,
+        'owed ' || t.owed || ', tax ' || t.tax || ', revenue ' || t.revenue
+    from chunk i
+    cross join lateral (
+        select coalesce(sum(case d.kind when 'receivable' then t.amount_minor else 0 end - case c.kind when 'receivable' then t.amount_minor else 0 end), 0) as owed,
+            coalesce(sum(case c.kind when 'tax_payable' then t.amount_minor else 0 end - case d.kind when 'tax_payable' then t.amount_minor else 0 end), 0) as tax,
+            coalesce(sum(case c.kind when 'revenue' then t.amount_minor else 0 end - case d.kind when 'revenue' then t.amount_minor else 0 end), 0) as revenue
+        from ledger_entries e
+        join transfers t on t.organization_id = $1 and t.entry_id = e.id
+        join ledger_accounts d on d.organization_id = $1 and d.id = t.debit_account_id
+        join ledger_accounts c on c.organization_id = $1 and c.id = t.credit_account_id
+        where e.organization_id = $1 and e.document = 'void' and e.document_id = i.id
+    ) t
+    where i.state = 'void' and (t.owed, t.tax, t.revenue) is distinct from (-i.total_minor::numeric, -i.tax_minor::numeric, -i.subtotal_minor::numeric)
+    union all
+    select 'invoices', i.id::text, 'documents that gather its charges again', 'one', r.count::text
+    from chunk i
+    cross join lateral (
+        select count(*) from recharges r join invoices d on d.organization_id = $1 and d.id = r.document_id
+        where r.organization_id = $1 and r.void_invoice_id = i.id and d.state <> 'void'
+    ) r
+    where i.state = 'void' and r.count <> 1 and exists (select from charges c
+        where c.organization_id = $1 and c.invoice_id = i.id and num_nonnulls(c.usage_event_id, c.period_id) > 0)
     union all
     select 'ledger_entries', 'invoice ' || i.id, 'entry', 'one', 'none'
     from chunk i join posted p on p.id = i.id

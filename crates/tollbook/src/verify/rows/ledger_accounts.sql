@@ -1,4 +1,5 @@
--- Accounts after $2: what a payer owes by the ledger is what the payer's documents leave open.
+-- Accounts after $2: what a payer owes by the ledger is what the payer's documents leave open, and the payer's credit is
+-- what was paid and credited beyond that; the running sum of an account of credit is that of its transfers.
 with chunk as materialized (
     select * from ledger_accounts where organization_id = $1 and id > $2 order by id limit $3
 )
@@ -17,4 +18,31 @@ left join (
             and i.state in ('finalized', 'paid', 'uncollectible')
     ) i
     where a.kind = 'receivable' and d.sum - c.sum <> i.open
+    union all
+    select 'ledger_accounts', a.id::text, 'credit_minor', (c.sum - d.sum)::text, a.credit_minor::text
+    from chunk a
+    cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.debit_account_id = a.id) d
+    cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.credit_account_id = a.id) c
+    where a.credit_minor <> case a.kind when 'customer_credit' then c.sum - d.sum else 0 end
+    union all
+    select 'ledger_accounts', a.id::text, 'credit of ' || a.payer || ' ' || coalesce(a.customer_id::text, ''),
+        (p.sum + n.sum - i.owed)::text, a.credit_minor::text
+    from chunk a
+    cross join lateral (
+        select coalesce(sum(p.amount_minor), 0) as sum from payments p
+        where p.organization_id = $1 and p.customer_id is not distinct from a.customer_id and p.payer = a.payer and p.currency = a.currency
+            and p.state in ('succeeded', 'refunded') and p.channel <> 'credit'
+    ) p
+    cross join lateral (
+        select coalesce(sum(n.total_minor), 0) as sum from credit_notes n
+        where n.organization_id = $1 and n.customer_id is not distinct from a.customer_id and n.payer = a.payer and n.currency = a.currency
+    ) n
+    cross join lateral (
+        -- What the documents come to, less what of it is open.
+        select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0)), 0) as owed
+        from invoices i
+        where i.organization_id = $1 and i.customer_id is not distinct from a.customer_id and i.payer = a.payer and i.currency = a.currency
+            and i.state in ('finalized', 'paid', 'uncollectible')
+    ) i
+    where a.kind = 'customer_credit' and a.credit_minor <> p.sum + n.sum - i.owed
 ) w on true

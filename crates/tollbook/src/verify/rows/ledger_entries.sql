@@ -15,7 +15,20 @@ left join (
         when 'invoice' then not exists (select from invoices i where i.organization_id = $1 and i.id = e.document_id and i.payer = e.payer)
         when 'credit_note' then not exists (select from credit_notes n where n.organization_id = $1 and n.id = e.document_id and n.payer = e.payer)
         when 'payment' then not exists (select from payments p where p.organization_id = $1 and p.id = e.document_id and p.payer = e.payer)
+        when 'void' then not exists (select from invoices i where i.organization_id = $1 and i.id = e.document_id and i.payer = e.payer
+            and i.state = 'void')
+        when 'allocation' then not exists (select from payment_allocations a
+            where a.organization_id = $1 and a.id = e.document_id and a.payer = e.payer and a.amount_minor < 0)
         when 'wallet' then not exists (select from wallet_movements m where m.organization_id = $1 and m.id = e.document_id)
         else false
     end
+    union all
+    select 'transfers', e.id::text, 'sum of the entry''s transfers', 'only from credit to what is owed', 'something else'
+    from chunk e
+    where e.document = 'allocation' and exists (
+        select from transfers t
+        join ledger_accounts d on d.organization_id = $1 and d.id = t.debit_account_id
+        join ledger_accounts c on c.organization_id = $1 and c.id = t.credit_account_id
+        where t.organization_id = $1 and t.entry_id = e.id
+            and (d.kind <> 'receivable' or c.kind <> 'customer_credit' or d.customer_id is distinct from c.customer_id))
 ) w on true

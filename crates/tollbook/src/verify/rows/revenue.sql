@@ -8,7 +8,13 @@ with chunk as materialized (
     from chunk i
     join invoice_lines l on l.organization_id = $1 and l.invoice_id = i.id
     left join lateral (
-        select c.meter from charges c where c.organization_id = $1 and c.invoice_id = i.id and c.line_group = l.line_group limit 1
+        select m.meter from (select g.meter from charges g where g.organization_id = $1 and g.invoice_id = i.id and g.line_group = l.line_group
+             union all
+             select g.meter from recharges r join invoices v on v.organization_id = $1 and v.id = r.void_invoice_id
+             join charges g on g.organization_id = $1 and g.invoice_id = r.void_invoice_id
+                 and g.line_group = left(l.line_group, greatest(length(l.line_group) - length(v.number) - 1, 0))
+             where r.organization_id = $1 and r.document_id = i.id and l.line_group like '%@' || v.number
+             limit 1) m
     ) m on true
     window invoice as (partition by i.id)
 ), earned as (
