@@ -17,10 +17,13 @@ pub fn longest_call(
     state: &State,
     available: Fraction,
 ) -> Result<u32, Error> {
+    let call = &Usage {
+        is_time: true,
+        ..call.clone()
+    };
     let affordable = |seconds: u32| {
         let usage = Usage {
             quantity: Quantity::from_units(seconds),
-            is_time: true,
             ..call.clone()
         };
         match rate(&usage, terms, state) {

@@ -244,7 +244,7 @@ fn every_worked_example_comes_out_as_worked_out() {
             count += 1;
         }
     }
-    assert!(count >= 35, "only {count} examples were found");
+    assert!(count >= 38, "only {count} examples were found");
 }
 
 #[test]
