@@ -15,6 +15,8 @@ mod naive;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod order_rule;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod random;
