@@ -56,14 +56,25 @@ fn line_amount(item: &Value) -> Ratio {
     let (kind, fields) = item.as_object().unwrap().iter().next().unwrap();
     let times = || Ratio::whole(fields["times"].as_i64().unwrap());
     let price = || Ratio::decimal(fields["price"].as_str().unwrap());
-    let part = |index: usize| Ratio::decimal(fields["amount"][index].as_str().unwrap());
+    let fraction = |name: &str| {
+        let part = |index: usize| Ratio::decimal(fields[name][index].as_str().unwrap());
+        part(0).over(&part(1))
+    };
+    let percent = || Ratio::decimal(fields["percent"].as_str().unwrap()).over(&Ratio::whole(100));
     let zero = Ratio::whole(0);
     match kind.as_str() {
         "units" | "units_before" => amount(item, None),
         "fixed" => times().times(&price()),
         "fixed_before" => zero.minus(&times().times(&price())),
-        "cost" => part(0).over(&part(1)),
-        "charged_before" => zero.minus(&part(0).over(&part(1))),
+        "cost" => fraction("amount"),
+        "charged_before" => zero.minus(&fraction("amount")),
+        "commitment" => fraction("minimum").minus(&fraction("usage")),
+        "percent_off" => zero.minus(&fraction("of").times(&percent())),
+        "amount_off" => {
+            let (price, of) = (price(), fraction("of"));
+            zero.minus(if price < of { &price } else { &of })
+        }
+        "tax" => fraction("net").times(&percent()),
         other => panic!("unknown item `{other}`"),
     }
 }
