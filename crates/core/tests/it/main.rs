@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod allowances;
+#[cfg(test)]
 mod calendars;
+#[cfg(test)]
+mod calls_in_progress;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod naive;
 mod order;
 #[cfg(test)]
 mod order_rule;
+#[cfg(test)]
+mod periods;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn orders() -> Vec<[usize; 4]> {
 fn all_arrivals_come_to_the_same_where_order_does_not_matter() {
     let (same, differs, cautious) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let orders = orders();
-    holds(3_000, any::<u64>(), |seed| {
+    holds(4_000, any::<u64>(), |seed| {
         let (terms, state, mut random) = account(seed);
         let usages: Vec<Usage> = (0..4)
             .map(|id| agreement::usage(&random.usage(), id))

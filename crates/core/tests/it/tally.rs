@@ -53,6 +53,12 @@ pub(crate) fn expected() -> Vec<String> {
         "price with a direction",
         "band without allowance",
         "counted by the piece",
+        "tiers begin anew",
+        "rollover is capped",
+        "drawn from an earlier grant",
+        "wallet pays",
+        "wallet falls short",
+        "credit expires",
     ]
     .map(str::to_owned)
     .into();
