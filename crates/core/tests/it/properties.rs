@@ -15,7 +15,6 @@ use tollbook_core::rating::{Error, State, Terms, Usage, rate, rate_in_order};
 use uuid::Uuid;
 
 use crate::agreement;
-use crate::naive::NaiveUsage;
 use crate::random::Random;
 use crate::ratio::Ratio;
 
@@ -393,7 +392,7 @@ fn total(usages: &[Usage], terms: &Terms, mut state: State) -> (Option<Fraction>
 }
 
 #[test]
-fn cutting_a_call_into_pieces_changes_no_total() {
+fn cutting_a_usage_into_pieces_changes_no_total() {
     let cuts = prop::collection::vec(1_u32..400, 0..6);
     holds(
         1_500,
@@ -402,16 +401,22 @@ fn cutting_a_call_into_pieces_changes_no_total() {
             let terms = agreement::terms(&additive_plan(seed), &plain_decks(seed));
             let mut random = Random::new(seed ^ 1);
             let state = agreement::state(&random.grants());
-            let mut whole = agreement::usage(
-                &NaiveUsage {
-                    is_time: true,
-                    ..random.usage()
-                },
-                1,
-            );
-            whole.meter = "CALL_DURATION_SECONDS".parse().unwrap();
-            whole.quantity = Quantity::from_units(seconds);
-            whole.is_time = true;
+            let mut whole = agreement::usage(&random.usage(), 1);
+            // A call, or as many of something that is counted by the thousandth.
+            whole.is_time = seed % 3 != 0;
+            let meters = ["OWN_UNITS", "CALL_DURATION_SECONDS"];
+            whole.meter = meters[usize::from(whole.is_time)].parse().unwrap();
+            let is_time = whole.is_time;
+            let quantity = |units: u32| {
+                let thousandths = format!("{}.{:03}", units / 1_000, units % 1_000);
+                let counted = thousandths.parse().unwrap();
+                if is_time {
+                    Quantity::from_units(units)
+                } else {
+                    counted
+                }
+            };
+            whole.quantity = quantity(seconds);
             // A grant that ends or begins during the call is for what begins before or after.
             let ends = whole.occurred_at + jiff::SignedDuration::from_secs(i64::from(seconds));
             prop_assume!(state.grants.iter().all(|grant| {
@@ -424,12 +429,13 @@ fn cutting_a_call_into_pieces_changes_no_total() {
             for length in cuts.into_iter().chain([seconds]) {
                 let to = (from + length).min(seconds);
                 if from < to {
+                    let later = if whole.is_time { from } else { 0 };
                     let occurred_at =
-                        whole.occurred_at + jiff::SignedDuration::from_secs(i64::from(from));
+                        whole.occurred_at + jiff::SignedDuration::from_secs(later.into());
                     let id = UsageEventId::new(Uuid::from_u128(u128::from(from)));
                     pieces.push(Usage {
                         id,
-                        quantity: Quantity::from_units(to - from),
+                        quantity: quantity(to - from),
                         occurred_at,
                         ..whole.clone()
                     });

@@ -14,6 +14,34 @@ pub(crate) fn recompute(trace: &Value, cost: Option<&str>) -> Ratio {
         .fold(Ratio::whole(0), |sum, item| sum.plus(&amount(item, cost)))
 }
 
+/// Checks the time of a usage's parts, each with its quantity: the traces say what was used, and it becomes what is
+/// billed; the parts follow each other and are all of it.
+pub(crate) fn check_time(parts: &[(Value, Ratio)]) {
+    let mut before = Ratio::whole(0);
+    for (trace, quantity) in parts {
+        let time = &trace["time"];
+        let number = |field: &str| time[field].as_i64().unwrap_or(0);
+        let (initial, step) = time["increment"].as_str().unwrap().split_once('/').unwrap();
+        let (initial, step): (i64, i64) = (initial.parse().unwrap(), step.parse().unwrap());
+        let charged = number("usedSeconds") - number("freeSeconds");
+        let mut billed = initial;
+        while billed < charged {
+            billed += step;
+        }
+        assert_eq!(number("billedSeconds"), billed, "{trace}");
+        let begins = Ratio::whole(number("fromSecond"));
+        assert!(
+            begins <= before && before < begins.plus(&Ratio::whole(1)),
+            "{trace}"
+        );
+        before = before.plus(quantity);
+    }
+    if let Some((trace, _)) = parts.first() {
+        let billed = trace["time"]["billedSeconds"].as_i64().unwrap();
+        assert_eq!(before, Ratio::whole(billed), "{trace}");
+    }
+}
+
 /// Exact and printed amount of an invoice line, from its trace alone; the printed one in minor units.
 pub(crate) fn recompute_line(trace: &Value) -> (Ratio, BigInt) {
     assert_eq!(trace["v"], 1, "version");
