@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::discount::{Discount, DiscountError, apply_discount, commitment_gap};
 use super::tax::{TaxTreatment, TaxedLine, Totals, totals};
-use super::trace::{LineTrace, Tracer};
+use super::trace::{LineItem, LineTrace, Tracer};
 use crate::money::{Currency, Money, MoneyError, Overflow, Quantity, Rounding};
 use crate::plans::Key;
 use crate::rating::{ChargePart, PartKind};
@@ -66,11 +66,13 @@ pub struct Preview {
     /// In the order in which they are printed.
     pub lines: Vec<PreviewLine>,
     /// What is missing to the minimum commitment; a line of its own.
-    pub commitment: Option<Money>,
-    /// Taken off the lines; nothing or more.
-    pub discount: Money,
+    pub commitment: Option<LineTrace>,
+    /// Taken off the lines, so below zero.
+    pub discount: Option<LineTrace>,
     /// Subtotal, tax and total.
     pub totals: Totals,
+    /// How the tax of each rate came about, in the order of the totals.
+    pub taxes: Vec<LineTrace>,
     /// Charges that wait for a provider's price, and are not on it.
     pub pending: u32,
 }
@@ -116,20 +118,10 @@ impl Gathering {
                 trace,
             });
         }
-        let commitment = match conditions.minimum_commitment {
-            Some(minimum) => commitment_gap(minimum, usage_of(&lines, currency)?)?,
-            None => None,
-        };
+        let commitment = conditions.commitment(usage_of(&lines, currency)?)?;
         let mut amounts: Vec<Money> = lines.iter().map(|line| line.trace.amount).collect();
-        amounts.extend(commitment);
-        let mut discount = Money::zero(currency);
-        if let Some(wanted) = conditions.discount {
-            let offs = apply_discount(&amounts, wanted, rounding)?;
-            for (amount, off) in amounts.iter_mut().zip(offs) {
-                *amount = amount.checked_sub(off)?;
-                discount = discount.checked_add(off)?;
-            }
-        }
+        amounts.extend(commitment.as_ref().map(|line| line.amount));
+        let discount = conditions.take_off(&mut amounts)?;
         let taxed: Vec<TaxedLine> = amounts
             .into_iter()
             .map(|amount| TaxedLine {
@@ -137,13 +129,63 @@ impl Gathering {
                 tax: conditions.tax.clone(),
             })
             .collect();
+        let totals = totals(&taxed, currency, rounding)?;
+        let of_rates = totals.taxes.iter().map(|tax| {
+            let item = LineItem::Tax {
+                name: tax.rate.name.clone(),
+                percent: tax.rate.percent,
+                net: tax.net,
+            };
+            LineTrace::of(item, currency, rounding)
+        });
         Ok(Preview {
             lines,
             commitment,
             discount,
-            totals: totals(&taxed, currency, rounding)?,
+            taxes: of_rates.collect::<Result<_, _>>()?,
+            totals,
             pending: self.pending,
         })
+    }
+}
+
+impl Conditions {
+    /// The line that fills the usage up, if it is needed.
+    fn commitment(&self, usage: Money) -> Result<Option<LineTrace>, MoneyError> {
+        let Some(minimum) = self.minimum_commitment else {
+            return Ok(None);
+        };
+        if commitment_gap(minimum, usage)?.is_none() {
+            return Ok(None);
+        }
+        let item = LineItem::Commitment {
+            minimum: minimum.to_fraction(),
+            usage: usage.to_fraction(),
+        };
+        Ok(Some(LineTrace::of(item, self.currency, self.rounding)?))
+    }
+
+    /// Takes the discount off the lines, if it takes anything.
+    fn take_off(&self, amounts: &mut [Money]) -> Result<Option<LineTrace>, DiscountError> {
+        let Some(discount) = self.discount else {
+            return Ok(None);
+        };
+        let sum = amounts
+            .iter()
+            .try_fold(Money::zero(self.currency), |sum, it| sum.checked_add(*it))?;
+        let offs = apply_discount(amounts, discount, self.rounding)?;
+        for (amount, off) in amounts.iter_mut().zip(&offs) {
+            *amount = amount.checked_sub(*off)?;
+        }
+        if offs.iter().all(|off| off.is_zero()) {
+            return Ok(None);
+        }
+        let of = sum.to_fraction();
+        let item = match discount {
+            Discount::Percent(percent) => LineItem::PercentOff { percent, of },
+            Discount::Amount(price) => LineItem::AmountOff { price, of },
+        };
+        Ok(Some(LineTrace::of(item, self.currency, self.rounding)?))
     }
 }
 
@@ -160,6 +202,7 @@ fn usage_of(lines: &[PreviewLine], currency: Currency) -> Result<Money, MoneyErr
 mod tests {
     use super::*;
     use crate::ids::UsageEventId;
+    use crate::invoices::TaxRate;
     use crate::plans::Offer;
     use crate::rating::{ProviderCost, State, Surroundings, Terms, Usage, rate};
     use crate::subscriptions::Share;
@@ -261,13 +304,29 @@ mod tests {
     #[test]
     fn usage_is_filled_up_and_the_discount_is_of_everything() {
         let ten = Discount::Percent("10".parse().unwrap());
-        let preview = gathered()
-            .preview(&conditions(Some(ten), Some(500)))
-            .unwrap();
+        let mut conditions_of_all = conditions(Some(ten), Some(500));
+        conditions_of_all.tax = TaxTreatment::Rates(vec![TaxRate {
+            name: "QST".to_owned(),
+            percent: "9.975".parse().unwrap(),
+            inclusive: false,
+        }]);
+        let preview = gathered().preview(&conditions_of_all).unwrap();
         // Usage comes to 0.16, so 4.84 are missing; 10 % of 5.00 + 5.00.
-        assert_eq!(preview.commitment.map(Money::minor), Some(484));
-        assert_eq!(preview.discount.minor(), 100);
-        assert_eq!(preview.totals.total.minor(), 900);
+        let explained = [preview.commitment, preview.discount]
+            .into_iter()
+            .flatten()
+            .chain(preview.taxes)
+            .map(|line| line.explain("s") + "\n");
+        insta::assert_snapshot!(explained.collect::<String>(), @r"
+        + 5 USD (minimum commitment) − 0.16 USD (usage)
+        = 4.84 USD
+        − 10 % of 10 USD (discount)
+        = -1 USD
+        + 9.975 % of 9 USD (QST)
+        = 0.89775 USD
+        rounded half up to 0.90 USD, which leaves -0.00225 USD
+        ");
+        assert_eq!(preview.totals.total.minor(), 990);
         let enough = gathered().preview(&conditions(None, Some(16))).unwrap();
         assert_eq!(enough.commitment, None);
     }

@@ -47,6 +47,8 @@ pub struct TaxTotal {
     pub rate: TaxRate,
     /// Net amount that it is on.
     pub base: Money,
+    /// The same before it was rounded, which is what the tax is worked out from; in major units.
+    pub net: Fraction,
     /// The tax.
     pub tax: Money,
 }
@@ -106,6 +108,7 @@ pub fn totals(
         taxes.push(TaxTotal {
             rate,
             base,
+            net,
             tax: amount,
         });
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::money::{
-    Currency, Fraction, Money, Overflow, Price, Quantity, Rounding, round_to_minor,
+    Currency, Fraction, Money, Overflow, Percent, Price, Quantity, Rounding, round_to_minor,
 };
 use crate::rating::{ChargePart, FixedFee, Item, fee_text, product_text};
 
@@ -17,7 +17,7 @@ pub struct LineTrace {
     /// Version of this form.
     #[serde(rename = "v")]
     pub version: i16,
-    /// How many charges are on the line.
+    /// How many charges are on the line; none on one that is worked out from other lines.
     pub charges: u32,
     /// The exact amount is the sum of these.
     pub items: Vec<LineItem>,
@@ -88,6 +88,36 @@ pub enum LineItem {
         times: u32,
         /// Their sum.
         amount: Fraction,
+    },
+    /// What is missing to a minimum commitment: `minimum − usage`.
+    Commitment {
+        /// In major units.
+        minimum: Fraction,
+        /// The usage lines as printed, in major units.
+        usage: Fraction,
+    },
+    /// A discount: `percent` of `of`, taken off.
+    PercentOff {
+        /// Of the sum.
+        percent: Percent,
+        /// All lines as printed, in major units.
+        of: Fraction,
+    },
+    /// A discount: `price`, but no more than `of`, taken off.
+    AmountOff {
+        /// In major units.
+        price: Price,
+        /// All lines as printed, in major units.
+        of: Fraction,
+    },
+    /// A tax: `percent` of `net`.
+    Tax {
+        /// Such as `VAT`.
+        name: String,
+        /// Of the net amount.
+        percent: Percent,
+        /// Exact net amount in major units; with an inclusive rate, what is left of the price without the tax.
+        net: Fraction,
     },
 }
 
@@ -217,6 +247,12 @@ impl LineItem {
             Self::FixedBefore { times, price } => Ok(fixed(*times, *price)?.negated()),
             Self::Cost { amount, .. } => Ok(*amount),
             Self::ChargedBefore { amount, .. } => Ok(amount.negated()),
+            Self::Commitment { minimum, usage } => minimum.checked_sub(*usage),
+            Self::PercentOff { percent, of } => {
+                Ok(of.checked_mul(percent.to_fraction()?)?.negated())
+            }
+            Self::AmountOff { price, of } => Ok(price.to_fraction().min(*of).negated()),
+            Self::Tax { percent, net, .. } => net.checked_mul(percent.to_fraction()?),
         }
     }
 
@@ -264,6 +300,11 @@ impl LineItem {
             Self::Cost { times, amount } | Self::ChargedBefore { times, amount } => {
                 (*times, *amount) = (0, Fraction::ZERO);
             }
+            // Each stands on a line of its own.
+            Self::Commitment { .. }
+            | Self::PercentOff { .. }
+            | Self::AmountOff { .. }
+            | Self::Tax { .. } => {}
         }
         alone
     }
@@ -306,20 +347,53 @@ impl LineItem {
             Self::ChargedBefore { times, amount } => {
                 format!("{amount} {currency} (charged already, {times} times)")
             }
+            Self::Commitment { minimum, usage } => {
+                format!("{minimum} {currency} (minimum commitment) − {usage} {currency} (usage)")
+            }
+            Self::PercentOff { percent, of } => {
+                format!("{percent} % of {of} {currency} (discount)")
+            }
+            Self::AmountOff { price, of } => {
+                format!("{price} {currency}, at most {of} {currency} (discount)")
+            }
+            Self::Tax { name, percent, net } => {
+                format!("{percent} % of {net} {currency} ({name})")
+            }
         }
     }
 
     fn takes_off(&self) -> bool {
         match self {
-            Self::UnitsBefore { .. } | Self::FixedBefore { .. } | Self::ChargedBefore { .. } => {
-                true
-            }
-            Self::Units { .. } | Self::Fixed { .. } | Self::Cost { .. } => false,
+            Self::UnitsBefore { .. }
+            | Self::FixedBefore { .. }
+            | Self::ChargedBefore { .. }
+            | Self::PercentOff { .. }
+            | Self::AmountOff { .. } => true,
+            Self::Units { .. }
+            | Self::Fixed { .. }
+            | Self::Cost { .. }
+            | Self::Commitment { .. }
+            | Self::Tax { .. } => false,
         }
     }
 }
 
 impl LineTrace {
+    /// The trace of a line that is worked out from other lines; its amount is rounded here, once.
+    pub(super) fn of(
+        item: LineItem,
+        currency: Currency,
+        rounding: Rounding,
+    ) -> Result<Self, Overflow> {
+        let exact = item.amount()?;
+        let tracer = Tracer {
+            charges: 0,
+            items: vec![item],
+            exact,
+        };
+        tracer.finish(currency, rounding)
+    }
+
     /// The explanation in words, a summand to a line. `unit` is the meter's base unit, such as `s`.
     pub fn explain(&self, unit: &str) -> String {
         let currency = self.amount.currency();
@@ -329,10 +403,11 @@ impl LineTrace {
         };
         let items: String = self.items.iter().map(summand).collect();
         let charges = match self.charges {
-            1 => "1 charge".to_owned(),
-            charges => format!("{charges} charges"),
+            0 => String::new(),
+            1 => "1 charge\n".to_owned(),
+            charges => format!("{charges} charges\n"),
         };
-        let sum = format!("{charges}\n{items}= {} {currency}", self.exact);
+        let sum = format!("{charges}{items}= {} {currency}", self.exact);
         if self.remainder.is_zero() {
             return sum;
         }

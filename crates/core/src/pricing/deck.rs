@@ -17,14 +17,14 @@ pub struct DeckEntry {
     pub prefix: String,
     /// Price of as many units as the plan's rate says.
     pub price: Price,
-    /// Instead of the plan's connection fee.
+    /// Instead of the plan's connection fee, for calls that begin at this line's price.
     #[serde(
         default,
         alias = "connection_fee",
         skip_serializing_if = "Option::is_none"
     )]
     pub connection_fee: Option<Price>,
-    /// Instead of the plan's increment.
+    /// Instead of the plan's increment, for calls that begin at this line's price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub increment: Option<Increment>,
     /// First instant at which it applies; always if absent.

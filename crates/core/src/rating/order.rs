@@ -10,7 +10,7 @@ use super::usage::Usage;
 use crate::money::{Fraction, Overflow, Quantity};
 use crate::plans::{Allowance, GrantCycle, Rate};
 
-/// Whether the order in which usages are rated can change what they cost together.
+/// Whether the order in which usages are rated can change what they cost together, or on which lines it stands.
 ///
 /// It can where usages that share an allowance or a tier differ in price, or where something is due once per usage:
 /// then it matters which of them the allowance covers. If it cannot, usages are rated as they arrive; if it can, late
@@ -39,22 +39,25 @@ fn allowance_depends_on_order(terms: &Terms, allowance: &Allowance) -> bool {
         .prices
         .iter()
         .filter(|price| allowance.meters.contains(&price.meter));
-    let mut rates = sharing
-        .clone()
-        .flat_map(|price| price.rates.iter().filter(|rate| rate.draws_on_allowance));
-    let Some(first) = rates.next() else {
+    let mut drawing = sharing.flat_map(|price| {
+        let rates = price.rates_in_use().filter(|rate| rate.draws_on_allowance);
+        rates.map(move |rate| (price, &rate.rate))
+    });
+    let Some((price, rate)) = drawing.next() else {
         return false;
     };
+    // Two rates stand on two lines, and count tiers apart, so even where they are the same it matters which of them has
+    // what the allowance does not cover.
+    if drawing.next().is_some() {
+        return true;
+    }
     // A year's allowance over the tiers of its months: it matters in which month what is beyond it falls.
-    let outlives_tiers = allowance.every == GrantCycle::Year && counts_over_period(&first.rate);
+    let outlives_tiers = allowance.every == GrantCycle::Year && counts_over_period(rate);
     outlives_tiers
-        || rates.any(|rate| rate.rate != first.rate || counts_over_period(&rate.rate))
-        || !is_proportional(&first.rate)
-        || sharing.clone().any(|price| {
-            price.connection_fee.is_some()
-                || price.minimum_charge.is_some()
-                || price.maximum_charge.is_some()
-        })
+        || !is_proportional(rate)
+        || price.connection_fee.is_some()
+        || price.minimum_charge.is_some()
+        || price.maximum_charge.is_some()
 }
 
 /// Whether what a usage costs depends only on how much of all usage is charged.
@@ -86,8 +89,7 @@ fn limits_depend_on_order(price: &PriceTerms) -> bool {
     let limited = price.minimum_charge.is_some() || price.maximum_charge.is_some();
     limited
         && price
-            .rates
-            .iter()
+            .rates_in_use()
             .any(|rate| counts_over_period(&rate.rate))
 }
 
@@ -177,13 +179,15 @@ mod tests {
             r#"[{"key":"a","meter":"A","connectionFee":1,"rate":{"flat":{"price":1}}}]"#,
             "[]"
         ));
-        let same = r#"{"key":"b","meter":"B","rate":{"per_unit":{"price":1,"per":60}}}"#;
-        let pool = r#"[{"key":"x","meters":["A","B"],"quantity":5}]"#;
-        assert!(!matters(&format!("[{PER_MINUTE},{same}]"), pool));
         // The night is dearer, but it does not draw on the allowance.
         let night = r#"{"key":"a","meter":"A","rate":{"per_unit":{"price":1}},
             "bands":[{"band":"night","rate":{"per_unit":{"price":2}},"drawsOnAllowance":false}]}"#;
         assert!(!matters(&format!("[{night}]"), ALLOWANCE));
+        // Each band has a rate of its own, so the one outside them is never used.
+        let both = r#"{"key":"a","meter":"A","rate":{"flat":{"price":1}},
+            "bands":[{"band":"night","rate":{"per_unit":{"price":2}},"drawsOnAllowance":false},
+                     {"band":"day","rate":{"per_unit":{"price":1}}}]}"#;
+        assert!(!matters(&format!("[{both}]"), ALLOWANCE));
     }
 
     #[test]
@@ -193,6 +197,11 @@ mod tests {
         let pool = r#"[{"key":"x","meters":["A","B"],"quantity":5}]"#;
         let other = r#"{"key":"b","meter":"B","rate":{"per_unit":{"price":2,"per":60}}}"#;
         assert!(matters(&format!("[{PER_MINUTE},{other}]"), pool));
+        // The same price on two lines: which of them has what is beyond?
+        let same = r#"{"key":"b","meter":"B","increment":"60/60","rate":{"per_unit":{"price":1,"per":60}}}"#;
+        assert!(matters(&format!("[{PER_MINUTE},{same}]"), pool));
+        let outgoing = r#"{"key":"b","meter":"A","direction":"outgoing","increment":"60/60","rate":{"per_unit":{"price":1,"per":60}}}"#;
+        assert!(matters(&format!("[{PER_MINUTE},{outgoing}]"), ALLOWANCE));
         assert!(matters(
             r#"[{"key":"a","meter":"A","connectionFee":1,"rate":{"per_unit":{"price":1}}}]"#,
             ALLOWANCE

@@ -17,8 +17,8 @@ pub(super) struct Pricer<'a> {
     price: &'a PriceTerms,
     state: &'a State,
     measured: Measured<'a>,
-    /// Whether what is due once per usage was charged already.
-    once_charged: bool,
+    /// What is due once per usage and was charged already, such as a flat price.
+    once_charged: Vec<FixedFee>,
     parts: Vec<ChargePart>,
     tier_deltas: Vec<TierDelta>,
 }
@@ -48,7 +48,7 @@ impl<'a> Pricer<'a> {
             price,
             state,
             measured,
-            once_charged: false,
+            once_charged: Vec::new(),
             parts,
             tier_deltas,
         }
@@ -95,7 +95,6 @@ impl<'a> Pricer<'a> {
             PartKind::Usage
         };
         let priced = self.priced(piece, rate)?;
-        self.once_charged = true;
         let mut part = self.part(piece, rate, kind, None);
         part.unit_price = priced.unit_price;
         part.divisor = priced.divisor;
@@ -250,21 +249,25 @@ impl<'a> Pricer<'a> {
         rate: &'a RateTerms,
         deck: &Key,
     ) -> Result<&'a DeckEntry, Error> {
-        let entry = if piece.rate == 0 {
-            self.measured.destination
+        let entry = if piece.rate == self.measured.opening.rate {
+            self.measured.opening.entry
         } else {
             destination(self.usage, rate)?
         };
         entry.ok_or_else(|| Error::NoDestination(deck.clone()))
     }
 
-    /// What is due once per usage, with the first piece that is charged.
-    fn once(&self, fee: FixedFee, price: Price) -> Vec<Item> {
-        if self.once_charged || price == Price::ZERO {
-            Vec::new()
-        } else {
-            vec![Item::Fixed { fee, price }]
+    /// What is due once per usage, with the first piece that is charged in this way. A piece that is priced otherwise,
+    /// such as by the minute in the band before, has paid nothing of it.
+    fn once(&mut self, fee: FixedFee, price: Price) -> Vec<Item> {
+        if self.once_charged.contains(&fee) {
+            return Vec::new();
         }
+        self.once_charged.push(fee);
+        if price == Price::ZERO {
+            return Vec::new();
+        }
+        vec![Item::Fixed { fee, price }]
     }
 
     /// Counts a quantity under a price with tiers or packages.

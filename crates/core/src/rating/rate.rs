@@ -5,12 +5,12 @@ use super::draw::{Covered, Drawer};
 use super::pricer::Pricer;
 use super::segments::{Segment, divide};
 use super::state::State;
-use super::terms::{PriceTerms, Terms};
+use super::terms::{PriceTerms, RateTerms, Terms};
 use super::trace::{FixedFee, Item, NotChargedReason, TimeTrace, Trace};
 use super::usage::Usage;
 use crate::money::{Fraction, Overflow, Price, Quantity};
 use crate::plans::{Key, Rate};
-use crate::pricing::DeckEntry;
+use crate::pricing::{Calendar, DeckEntry};
 
 /// Why a usage cannot be rated. It stays, visible, until its cause is gone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,17 +40,17 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
     if usage.quantity.is_zero() {
         return Ok(not_charged(terms, key, NotChargedReason::NothingUsed));
     }
-    let destination = price
-        .rates
-        .first()
-        .map_or(Ok(None), |rate| destination(usage, rate))?;
-    let time = billed_time(usage, price, destination)?;
+    let used_seconds = used_seconds(usage)?;
+    if used_seconds.is_some_and(|used| used <= price.free_seconds) {
+        return Ok(not_charged(terms, key, NotChargedReason::WithinFreeSeconds));
+    }
+    let opening = Opening::new(usage, price, terms.calendar.as_ref())?;
+    let time = used_seconds
+        .map(|used| billed_time(used, price, opening))
+        .transpose()?;
     let billed = time.map_or(usage.quantity, |time| {
         Quantity::from_units(time.billed_seconds)
     });
-    if billed.is_zero() {
-        return Ok(not_charged(terms, key, NotChargedReason::WithinFreeSeconds));
-    }
     let segments = divide(usage, billed, time.as_ref(), price, terms.calendar.as_ref())?;
     let mut drawer = Drawer::new(usage, terms, state)?;
     let pieces = cover(&segments, price, &mut drawer)?;
@@ -62,7 +62,7 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
         Measured {
             billed,
             time,
-            destination,
+            opening,
         },
     );
     let pending = pricer.is_pending(&pieces);
@@ -72,7 +72,8 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
     let charged = pieces.iter().any(|piece| piece.covered.is_none());
     let (mut parts, tier_deltas) = pricer.finish();
     if charged && !pending {
-        let fee = destination
+        let fee = opening
+            .entry
             .and_then(|entry| entry.connection_fee)
             .or(price.connection_fee);
         add_fees(&mut parts, terms, price, fee)?;
@@ -86,28 +87,17 @@ pub fn rate(usage: &Usage, terms: &Terms, state: &State) -> Result<Rated, Error>
 }
 
 /// The longest call that is priced exactly like one of `seconds` seconds: up to the end of its last increment, or to
-/// where the next band begins.
+/// where the next band begins. `call` is time; its quantity is not looked at.
 pub(crate) fn priced_alike_until(call: &Usage, terms: &Terms, seconds: u32) -> Result<u32, Error> {
     let Some(price) = terms.price(&call.meter, call.direction) else {
         return Ok(u32::MAX);
     };
-    let call = Usage {
-        quantity: Quantity::from_units(seconds),
-        is_time: true,
-        ..call.clone()
-    };
-    let destination = price
-        .rates
-        .first()
-        .map_or(Ok(None), |rate| destination(&call, rate))?;
-    let Some(time) = billed_time(&call, price, destination)? else {
-        return Ok(seconds);
-    };
-    let free = time.free_seconds;
+    let free = price.free_seconds;
     if seconds <= free {
         return Ok(free);
     }
-    let mut charged = time.billed_seconds;
+    let opening = Opening::new(call, price, terms.calendar.as_ref())?;
+    let mut charged = billed_time(seconds, price, opening)?.billed_seconds;
     if let Some(calendar) = terms
         .calendar
         .as_ref()
@@ -128,14 +118,49 @@ pub(super) struct Measured<'a> {
     pub(super) billed: Quantity,
     /// How time became them.
     pub(super) time: Option<TimeTrace>,
-    /// The deck entry of the rate outside the price's bands.
-    pub(super) destination: Option<&'a DeckEntry>,
+    /// The rate under which the usage begins.
+    pub(super) opening: Opening<'a>,
 }
 
-/// The deck entry of a price by destination.
+/// The rate of a usage's first charged second, or of all of it where it is not time.
+///
+/// Increments and the connection fee are those of the whole call, so one rate decides on them: the one under which the
+/// call begins, whether or not the allowance covers its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// Index of the price's rate.
+    pub(super) rate: usize,
+    /// The deck's line for the destination, if the rate is by destination.
+    pub(super) entry: Option<&'a DeckEntry>,
+}
+
+impl<'a> Opening<'a> {
+    fn new(
+        usage: &Usage,
+        price: &'a PriceTerms,
+        calendar: Option<&Calendar>,
+    ) -> Result<Self, Error> {
+        let free_seconds = if usage.is_time { price.free_seconds } else { 0 };
+        let begins_at = usage
+            .occurred_at
+            .as_second()
+            .saturating_add(free_seconds.into());
+        let band = calendar
+            .filter(|_| !price.rate_of_band.is_empty())
+            .map(|calendar| calendar.band_at(begins_at).band);
+        let rate = price.rate_in(band);
+        let entry = match price.rates.get(rate) {
+            Some(terms) => destination(usage, terms)?,
+            None => None,
+        };
+        Ok(Self { rate, entry })
+    }
+}
+
+/// The deck's line for a usage, if the rate is by destination.
 pub(super) fn destination<'a>(
     usage: &Usage,
-    rate: &'a super::terms::RateTerms,
+    rate: &'a RateTerms,
 ) -> Result<Option<&'a DeckEntry>, Error> {
     let (Rate::Deck { deck: name, .. }, Some(deck)) = (&rate.rate, &rate.deck) else {
         return Ok(None);
@@ -149,28 +174,33 @@ pub(super) fn destination<'a>(
         .ok_or_else(|| Error::NoDestination(name.clone()))
 }
 
-/// Rounds time up to increments, less the free seconds; `None` if the quantity is not time.
-fn billed_time(
-    usage: &Usage,
-    price: &PriceTerms,
-    entry: Option<&DeckEntry>,
-) -> Result<Option<TimeTrace>, Overflow> {
+/// Seconds that were used, a begun one whole; `None` if the quantity is not time.
+fn used_seconds(usage: &Usage) -> Result<Option<u32>, Overflow> {
     if !usage.is_time {
         return Ok(None);
     }
-    let used_seconds = u32::try_from(usage.quantity.to_fraction().ceil()).map_err(|_| Overflow)?;
-    let increment = entry
+    let seconds = u32::try_from(usage.quantity.to_fraction().ceil()).map_err(|_| Overflow)?;
+    Ok(Some(seconds))
+}
+
+/// Rounds time up to increments, less the free seconds.
+fn billed_time(
+    used_seconds: u32,
+    price: &PriceTerms,
+    opening: Opening<'_>,
+) -> Result<TimeTrace, Overflow> {
+    let increment = opening
+        .entry
         .and_then(|entry| entry.increment)
         .unwrap_or(price.increment);
     let charged = used_seconds.saturating_sub(price.free_seconds);
-    let billed_seconds = increment.billed(charged).ok_or(Overflow)?;
-    Ok(Some(TimeTrace {
+    Ok(TimeTrace {
         used_seconds,
         free_seconds: price.free_seconds,
         increment,
-        billed_seconds,
+        billed_seconds: increment.billed(charged).ok_or(Overflow)?,
         from_second: 0,
-    }))
+    })
 }
 
 /// A stretch of a usage in one band that one grant covers, or none.
@@ -196,11 +226,7 @@ fn cover(
 ) -> Result<Vec<Piece>, Overflow> {
     let mut pieces = Vec::with_capacity(segments.len());
     for segment in segments {
-        let rate = segment
-            .band
-            .and_then(|band| price.rate_of_band.get(band))
-            .copied()
-            .unwrap_or(0);
+        let rate = price.rate_in(segment.band);
         let draws = price.is_included
             && price
                 .rates

@@ -139,6 +139,24 @@ impl Terms {
     }
 }
 
+impl PriceTerms {
+    /// The rates that a usage can have: where each band of the calendar has its own, the first one is never used.
+    pub(super) fn rates_in_use(&self) -> impl Iterator<Item = &RateTerms> {
+        let is_used = |index: &usize| {
+            (self.rate_of_band.is_empty() && *index == 0) || self.rate_of_band.contains(index)
+        };
+        let rates = (0..).zip(&self.rates);
+        rates.filter_map(move |(index, rate)| is_used(&index).then_some(rate))
+    }
+
+    /// Index of the rate in a band of the calendar; the first one where the price has none of its own for it.
+    pub(super) fn rate_in(&self, band: Option<usize>) -> usize {
+        band.and_then(|band| self.rate_of_band.get(band))
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
 struct Builder<'a> {
     path: String,
     surroundings: &'a Surroundings,

@@ -84,6 +84,14 @@ impl State {
             Self::Paused | Self::Ended => false,
         }
     }
+
+    /// Whether a base fee is due for the time in this state.
+    pub fn is_paid(self) -> bool {
+        match self {
+            Self::Active | Self::Canceled => true,
+            Self::Trial | Self::Paused | Self::Ended => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod segments;
 pub use lifecycle::{Event, IllegalTransition, State, transition};
 pub use periods::{BillingPeriod, InvalidSchedule, Schedule};
 pub use proration::{Share, share};
-pub use segments::{Segment, within};
+pub use segments::{Segment, paid_within, trial_end, within};

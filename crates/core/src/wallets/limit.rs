@@ -17,10 +17,13 @@ pub fn longest_call(
     state: &State,
     available: Fraction,
 ) -> Result<u32, Error> {
+    let call = &Usage {
+        is_time: true,
+        ..call.clone()
+    };
     let affordable = |seconds: u32| {
         let usage = Usage {
             quantity: Quantity::from_units(seconds),
-            is_time: true,
             ..call.clone()
         };
         match rate(&usage, terms, state) {
@@ -63,6 +66,8 @@ fn each_cost(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use uuid::Uuid;
 
     use super::*;
@@ -70,6 +75,20 @@ mod tests {
     use crate::metering::BuiltInMeter;
     use crate::plans::Offer;
     use crate::rating::{Grant, ProviderCost, Surroundings};
+
+    /// A call at noon on a Monday.
+    fn call() -> Usage {
+        Usage {
+            id: UsageEventId::new(Uuid::nil()),
+            meter: BuiltInMeter::CallDurationSeconds.code(),
+            quantity: Quantity::ZERO,
+            occurred_at: "2026-01-05T12:00:00Z".parse().unwrap(),
+            is_time: true,
+            direction: None,
+            destination: None,
+            provider_cost: ProviderCost::Pending,
+        }
+    }
 
     fn longest(price: &str, allowance: u32, cents: i128) -> u32 {
         let json = format!(
@@ -89,16 +108,7 @@ mod tests {
             starts_at: at,
             expires_at: "2026-02-01T00:00:00Z".parse().unwrap(),
         });
-        let call = Usage {
-            id: UsageEventId::new(Uuid::nil()),
-            meter: BuiltInMeter::CallDurationSeconds.code(),
-            quantity: Quantity::ZERO,
-            occurred_at: at,
-            is_time: true,
-            direction: None,
-            destination: None,
-            provider_cost: ProviderCost::Pending,
-        };
+        let call = call();
         longest_call(&call, &terms, &state, Fraction::new(cents, 100).unwrap()).unwrap()
     }
 
@@ -138,16 +148,7 @@ mod tests {
                 "bands":[{"band":"dear","rate":{"per_unit":{"price":2,"per":60}}}]}]}"#;
         let offer = Offer::read(json.as_bytes()).unwrap();
         let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
-        let call = Usage {
-            id: UsageEventId::new(Uuid::nil()),
-            meter: BuiltInMeter::CallDurationSeconds.code(),
-            quantity: Quantity::ZERO,
-            occurred_at: "2026-01-05T12:00:00Z".parse().unwrap(),
-            is_time: true,
-            direction: None,
-            destination: None,
-            provider_cost: ProviderCost::Pending,
-        };
+        let call = call();
         let state = State::new(call.occurred_at);
         let longest = |cents| {
             let available = Fraction::new(cents, 100).unwrap();
@@ -156,6 +157,34 @@ mod tests {
         assert_eq!(longest(199), 0);
         assert_eq!(longest(350), 60);
         assert_eq!(longest(400), CALL_SECONDS_MAX);
+    }
+
+    #[test]
+    fn a_call_ends_where_a_band_has_no_price_for_the_destination() {
+        let json = r#"{"currency":"USD",
+            "calendar":{"otherwise":"night","rules":[{"band":"day","days":["mon"],"from":"08:00","to":"12:05"}]},
+            "prices":[{"key":"c","meter":"CALL_DURATION_SECONDS","freeSeconds":10,"rate":{"per_unit":{"price":"0.01"}},
+                "bands":[{"band":"night","rate":{"deck":{"deck":"nights"}}}]}]}"#;
+        let offer = Offer::read(json.as_bytes()).unwrap();
+        let decks = [("nights".parse().unwrap(), Arc::default())].into();
+        let surroundings = Surroundings {
+            decks,
+            ..Surroundings::default()
+        };
+        let terms = Terms::new(&offer.document, &surroundings).unwrap();
+        let longest = |at: &str| {
+            let call = Usage {
+                occurred_at: at.parse().unwrap(),
+                ..call()
+            };
+            let state = State::new(call.occurred_at);
+            longest_call(&call, &terms, &state, Fraction::from_whole(100))
+        };
+        assert_eq!(longest("2026-01-05T12:00:00Z"), Ok(300));
+        // The night begins after 20 seconds, and 10 of them are free.
+        assert_eq!(longest("2026-01-05T12:04:40Z"), Ok(20));
+        // At night only what is free.
+        assert_eq!(longest("2026-01-05T12:05:00Z"), Ok(10));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tollbook_core::money::Fraction;
 use tollbook_core::plans::{Offer, Proration};
 use tollbook_core::rating::{Surroundings, Terms};
-use tollbook_core::subscriptions::{Schedule, Segment, share, within};
+use tollbook_core::subscriptions::{Schedule, Segment, State, paid_within, share, within};
 use tollbook_core::time::{Period, Zone};
 
 use crate::properties::holds;
@@ -109,14 +109,8 @@ fn a_billing_day_begins_each_period() {
     });
 }
 
-/// Cuts a period, gives each part another plan with the same fee, and adds the fees up.
-fn check_parts(
-    full: &Period,
-    cuts: &[u16],
-    basis: Proration,
-    zone: &Zone,
-    terms: &Terms,
-) -> Result<(), TestCaseError> {
+/// Numbered segments that are cut somewhere in a period.
+fn segments(full: &Period, cuts: &[u16]) -> Vec<Segment<usize>> {
     let seconds = full.len_seconds();
     let at = |cut: u16| full.start() + SignedDuration::from_secs(seconds * i64::from(cut) / 65_535);
     let ends: BTreeSet<Timestamp> = cuts
@@ -140,6 +134,18 @@ fn check_parts(
         });
         from = end;
     }
+    segments
+}
+
+/// Cuts a period, gives each part another plan with the same fee, and adds the fees up.
+fn check_parts(
+    full: &Period,
+    cuts: &[u16],
+    basis: Proration,
+    zone: &Zone,
+    terms: &Terms,
+) -> Result<(), TestCaseError> {
+    let segments = segments(full, cuts);
     let (mut fees, mut shares) = (Fraction::ZERO, Fraction::ZERO);
     for (_, part) in within(full, &segments) {
         let share = share(full, &part, basis, zone).unwrap();
@@ -202,4 +208,67 @@ fn parts_of_a_period_cost_exactly_the_whole() {
             check_parts(&full, &cuts, both[basis], zone, &terms)
         },
     );
+}
+
+#[test]
+fn what_is_paid_and_what_is_not_make_the_whole() {
+    let zones = zones();
+    let offer = Offer::read(br#"{"currency":"USD","baseFee":"49.99"}"#).unwrap();
+    let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
+    let cuts = || prop::collection::vec(any::<u16>(), 1..6);
+    let states = prop::collection::vec(0..State::ALL.len(), 6);
+    let cases = (
+        0..120_i64,
+        1..=31_i8,
+        0..zones.len(),
+        cuts(),
+        cuts(),
+        states,
+        any::<bool>(),
+    );
+    let (some, none) = (Cell::new(0), Cell::new(0));
+    holds(
+        1_500,
+        cases,
+        |(index, day, zone, plans, changes, states, by_days)| {
+            let zone = &zones[zone];
+            let schedule = Schedule::new(date(2024, 1, day), 1, zone.clone()).unwrap();
+            let full = schedule.period(index).unwrap();
+            let basis = if by_days {
+                Proration::Days
+            } else {
+                Proration::Seconds
+            };
+            let plans = segments(&full, &plans);
+            let states: Vec<Segment<State>> = segments(&full, &changes)
+                .into_iter()
+                .zip(states)
+                .map(|(segment, state)| Segment {
+                    terms: State::ALL[state],
+                    starts_at: segment.starts_at,
+                    ends_at: segment.ends_at,
+                })
+                .collect();
+            let fee = |part: &Period| -> Fraction {
+                let share = share(&full, part, basis, zone).unwrap();
+                let fee = terms.base_fee(share).unwrap();
+                fee.map_or(Fraction::ZERO, |fee| fee.amount.unwrap())
+            };
+            let paid = paid_within(&full, &plans, &states);
+            let due = Fraction::sum(paid.iter().map(|(_, part)| fee(part))).unwrap();
+            // The same from the other side: the whole, less the time in states that are not paid for.
+            let unpaid = within(&full, &states)
+                .into_iter()
+                .filter(|(state, _)| !matches!(state, State::Active | State::Canceled));
+            let rest = Fraction::sum(unpaid.map(|(_, part)| fee(&part))).unwrap();
+            prop_assert_eq!(due.checked_add(rest).unwrap().to_string(), "49.99");
+            for ((_, part), (_, next)) in paid.iter().zip(paid.iter().skip(1)) {
+                prop_assert!(part.end() <= next.start());
+            }
+            some.set(some.get() + usize::from(!due.is_zero()));
+            none.set(none.get() + usize::from(!rest.is_zero()));
+            Ok(())
+        },
+    );
+    assert!(some.get() >= 300 && none.get() >= 300);
 }

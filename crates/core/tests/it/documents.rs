@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tollbook_core::ids::{CustomerId, WalletMovementId};
-use tollbook_core::invoices::{Conditions, Discount, Gathering, TaxRate, TaxTreatment};
+use tollbook_core::invoices::{Conditions, Discount, Gathering, LineTrace, TaxRate, TaxTreatment};
 use tollbook_core::ledger::{
     AccountKind, Entry, FEE, apply_credit, balances, cost, credit_note, invoice, payment, refund,
     wallet_draw, wallet_expiry, wallet_refund, wallet_top_up,
 };
-use tollbook_core::money::{Currency, Fraction, Money, Rounding};
+use tollbook_core::money::{Currency, Fraction, Rounding};
 use tollbook_core::payer::{Payer, PayerKind};
 use tollbook_core::rating::{State, rate};
 use tollbook_core::wallets::{Lot, Wallet};
@@ -55,6 +55,27 @@ fn conditions(random: &mut Random) -> Conditions {
     }
 }
 
+/// Reads a line's trace by itself, and compares; exact and printed amount, the latter in minor units.
+fn check_line(trace: &LineTrace) -> Result<(Ratio, i64), TestCaseError> {
+    let (exact, printed) = recompute_line(&serde_json::to_value(trace).unwrap());
+    prop_assert_eq!(&exact, &Ratio::of(trace.exact));
+    prop_assert_eq!(printed, trace.amount.minor().into());
+    let remainder = exact.minus(&Ratio::of(trace.amount.to_fraction()));
+    prop_assert_eq!(remainder, Ratio::of(trace.remainder));
+    let total = format!("= {}", trace.exact);
+    prop_assert!(trace.explain("s").contains(&total));
+    let stored = serde_json::to_vec(trace).unwrap();
+    prop_assert_eq!(
+        &serde_json::from_slice::<LineTrace>(&stored).unwrap(),
+        trace
+    );
+    Ok((exact, trace.amount.minor()))
+}
+
+fn printed_on(line: Option<&LineTrace>) -> Result<i64, TestCaseError> {
+    line.map_or(Ok(0), |line| Ok(check_line(line)?.1))
+}
+
 #[test]
 fn a_previewed_document_can_be_recomputed_from_its_lines_alone() {
     holds(1_000, any::<u64>(), |seed| {
@@ -80,36 +101,29 @@ fn a_previewed_document_can_be_recomputed_from_its_lines_alone() {
         prop_assert_eq!(preview.pending, pending);
         let (mut sum, mut printed) = (Ratio::whole(0), 0);
         for line in &preview.lines {
-            let trace = serde_json::to_value(&line.trace).unwrap();
-            let (line_exact, line_printed) = recompute_line(&trace);
-            prop_assert_eq!(&line_exact, &Ratio::of(line.trace.exact));
-            prop_assert_eq!(line_printed, line.trace.amount.minor().into());
-            let remainder = line_exact.minus(&Ratio::of(line.trace.amount.to_fraction()));
-            prop_assert_eq!(remainder, Ratio::of(line.trace.remainder));
-            let total = format!("= {}", line.trace.exact);
-            prop_assert!(line.trace.explain("s").contains(&total));
+            let (line_exact, line_printed) = check_line(&line.trace)?;
             sum = sum.plus(&line_exact);
-            printed += line.trace.amount.minor();
+            printed += line_printed;
         }
         prop_assert_eq!(sum, Ratio::of(exact));
-        printed += preview.commitment.map_or(0, Money::minor) - preview.discount.minor();
-        let added: i64 = preview
-            .totals
-            .taxes
-            .iter()
-            .filter(|tax| !tax.rate.inclusive)
-            .map(|tax| tax.tax.minor())
-            .sum();
-        prop_assert_eq!(preview.totals.total.minor(), printed + added);
+        let usage = printed;
+        let commitment = printed_on(preview.commitment.as_ref())?;
+        let net = usage + commitment + printed_on(preview.discount.as_ref())?;
         if let Some(minimum) = conditions.minimum_commitment {
-            let usage: i64 = preview
-                .lines
-                .iter()
-                .map(|line| line.trace.amount.minor())
-                .sum();
-            let filled = usage + preview.commitment.map_or(0, Money::minor);
-            prop_assert_eq!(filled, usage.max(minimum.minor()));
+            prop_assert_eq!(usage + commitment, usage.max(minimum.minor()));
         }
+        let mut added = 0;
+        prop_assert_eq!(preview.taxes.len(), preview.totals.taxes.len());
+        for (tax, trace) in preview.totals.taxes.iter().zip(&preview.taxes) {
+            check_line(trace)?;
+            prop_assert_eq!(trace.amount, tax.tax);
+            if !tax.rate.inclusive {
+                added += tax.tax.minor();
+                // It is on all that is printed above it.
+                prop_assert_eq!(tax.net, dollars(net).to_fraction());
+            }
+        }
+        prop_assert_eq!(preview.totals.total.minor(), net + added);
         Ok(())
     });
 }

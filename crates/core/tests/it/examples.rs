@@ -21,7 +21,7 @@ use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
 use crate::ratio::Ratio;
-use crate::reader::recompute;
+use crate::reader::{check_time, recompute};
 
 /// Several examples with the same source.
 #[derive(Deserialize)]
@@ -126,6 +126,12 @@ fn usage(line: &UsageLine, index: u128) -> Usage {
 /// What every rated usage must satisfy, whatever the plan.
 pub(crate) fn check_traces(rated: &Rated, cost: Option<Price>) {
     let cost = cost.map(|cost| cost.to_string());
+    let timed = rated.parts.iter().filter(|part| part.trace.time.is_some());
+    let timed = timed.map(|part| {
+        let trace = serde_json::to_value(&part.trace).unwrap();
+        (trace, Ratio::of(part.quantity.to_fraction()))
+    });
+    check_time(&timed.collect::<Vec<_>>());
     for part in &rated.parts {
         let Some(amount) = part.amount else { continue };
         let trace = serde_json::to_value(&part.trace).unwrap();
@@ -244,7 +250,7 @@ fn every_worked_example_comes_out_as_worked_out() {
             count += 1;
         }
     }
-    assert!(count >= 35, "only {count} examples were found");
+    assert!(count >= 38, "only {count} examples were found");
 }
 
 #[test]

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod allowances;
+#[cfg(test)]
 mod calendars;
+#[cfg(test)]
+mod calls_in_progress;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
@@ -14,6 +18,10 @@ mod histories;
 mod naive;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
+mod order_rule;
+#[cfg(test)]
+mod periods;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -28,3 +36,4 @@ mod rerating;
 mod schema;
 #[cfg(test)]
 mod settling;
+mod tally;

@@ -66,7 +66,9 @@ pub(crate) fn rate(
     else {
         return Some(Ratio::whole(0));
     };
-    let entry = deck_entry(&price["rate"], decks, usage);
+    let silent = price["freeSeconds"].as_i64().filter(|_| usage.is_time);
+    let begins = usage.at + jiff::SignedDuration::from_secs(silent.unwrap_or(0));
+    let entry = deck_entry(rate_at(plan, price, begins).1, decks, usage);
     let mut buckets = Vec::new();
     let billed = if usage.is_time {
         let seconds: u32 = usage.quantity.parse().unwrap();
@@ -81,7 +83,9 @@ pub(crate) fn rate(
     let mut total = Ratio::whole(0);
     let mut unknown = false;
     for (index, bucket) in buckets.iter().enumerate() {
-        match bucket_cost(bucket, &billed, index == 0, decks, usage, account) {
+        let model = |bucket: &Bucket| bucket.rate.as_object().unwrap().keys().next().cloned();
+        let is_first = (0..index).all(|before| model(&buckets[before]) != model(bucket));
+        match bucket_cost(bucket, &billed, is_first, decks, usage, account) {
             Some(cost) => total = total.plus(&cost),
             None => unknown = true,
         }

@@ -2,27 +2,19 @@
 
 use std::cell::Cell;
 
-use jiff::Timestamp;
-use jiff::civil::date;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
-use tollbook_core::ids::{GrantId, UsageEventId};
+use tollbook_core::ids::UsageEventId;
 use tollbook_core::invoices::{Creditable, TaxRate, TaxTreatment, TaxedLine, credit, totals};
 use tollbook_core::money::{
-    Currency, Fraction, Money, Quantity, Rounding, round_to_minor, split_largest_remainder,
+    Currency, Fraction, Money, Overflow, Quantity, Rounding, round_to_minor,
+    split_largest_remainder,
 };
-use tollbook_core::plans::Offer;
-use tollbook_core::rating::{
-    DueGrant, Grant, ProviderCost, State, Surroundings, Terms, Usage, due_grants, forfeits, rate,
-    rate_in_order,
-};
-use tollbook_core::subscriptions::Schedule;
-use tollbook_core::wallets::{CALL_SECONDS_MAX, longest_call};
+use tollbook_core::rating::{Error, State, Terms, Usage, rate, rate_in_order};
 use uuid::Uuid;
 
 use crate::agreement;
-use crate::naive::NaiveUsage;
 use crate::random::Random;
 use crate::ratio::Ratio;
 
@@ -99,6 +91,81 @@ fn fractions_calculate_as_unlimited_ones_do() {
             }
             Ok(())
         },
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_and_never_another_number() {
+    // Numbers of all sizes up to the largest.
+    let number = || (any::<i128>(), 0..127_u32).prop_map(|(value, shift)| value >> shift);
+    let (exact, refused) = (Cell::new(0), Cell::new(0));
+    let numbers = (number(), number(), number(), number());
+    holds(5_000, numbers, |(top, bottom, other_top, other_bottom)| {
+        let both = (
+            Fraction::new(top, bottom),
+            Fraction::new(other_top, other_bottom),
+        );
+        let (Ok(left), Ok(right)) = both else {
+            return Ok(());
+        };
+        let (big_left, big_right) = (Ratio::of(left), Ratio::of(right));
+        let mut results = vec![
+            (left.checked_add(right), big_left.plus(&big_right)),
+            (left.checked_sub(right), big_left.minus(&big_right)),
+            (left.checked_mul(right), big_left.times(&big_right)),
+        ];
+        if !right.is_zero() {
+            results.push((left.checked_div(right), big_left.over(&big_right)));
+        }
+        for (result, expected) in results {
+            match result {
+                Ok(value) => {
+                    prop_assert_eq!(Ratio::of(value), expected);
+                    exact.set(exact.get() + 1);
+                }
+                Err(Overflow) => refused.set(refused.get() + 1),
+            }
+        }
+        prop_assert_eq!(Some(left.cmp(&right)), big_left.partial_cmp(&big_right));
+        Ok(())
+    });
+    assert!(exact.get() >= 5_000 && refused.get() >= 1_000);
+}
+
+#[test]
+fn a_charge_is_exact_or_refused_however_large() {
+    // Up to fifteen digits before the point and twelve behind it.
+    let decimal = |digits: u32| {
+        let whole = (any::<u64>(), 0..digits).prop_map(|(value, size)| value % 10_u64.pow(size));
+        (whole, 0_u64..1_000_000_000_000).prop_map(|(whole, part)| format!("{whole}.{part:012}"))
+    };
+    let (exact, refused) = (Cell::new(0), Cell::new(0));
+    let cases = (decimal(15), decimal(15), decimal(9), any::<u64>());
+    holds(2_000, cases, |(price, per, quantity, seed)| {
+        prop_assume!(per != "0.000000000000" && quantity != "0.000000000000");
+        let plan = json!({"currency": "USD",
+            "prices": [{"key": "p", "meter": "OWN_UNITS", "rate": {"per_unit": {"price": price, "per": per}}}]});
+        let terms = agreement::terms(&plan, &json!({}));
+        let mut usage = agreement::usage(&Random::new(seed).usage(), 1);
+        usage.meter = "OWN_UNITS".parse().unwrap();
+        (usage.is_time, usage.quantity) = (false, quantity.parse().unwrap());
+        match rate(&usage, &terms, &State::new(usage.occurred_at)) {
+            Ok(rated) => {
+                let expected = Ratio::decimal(&quantity).times(&Ratio::decimal(&price));
+                let total = rated.total().unwrap().unwrap();
+                prop_assert_eq!(Ratio::of(total), expected.over(&Ratio::decimal(&per)));
+                exact.set(exact.get() + 1);
+            }
+            Err(Error::Overflow(_)) => refused.set(refused.get() + 1),
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+        Ok(())
+    });
+    assert!(
+        exact.get() >= 1_000,
+        "{} exact, {} refused",
+        exact.get(),
+        refused.get()
     );
 }
 
@@ -325,7 +392,7 @@ fn total(usages: &[Usage], terms: &Terms, mut state: State) -> (Option<Fraction>
 }
 
 #[test]
-fn cutting_a_call_into_pieces_changes_no_total() {
+fn cutting_a_usage_into_pieces_changes_no_total() {
     let cuts = prop::collection::vec(1_u32..400, 0..6);
     holds(
         1_500,
@@ -334,16 +401,22 @@ fn cutting_a_call_into_pieces_changes_no_total() {
             let terms = agreement::terms(&additive_plan(seed), &plain_decks(seed));
             let mut random = Random::new(seed ^ 1);
             let state = agreement::state(&random.grants());
-            let mut whole = agreement::usage(
-                &NaiveUsage {
-                    is_time: true,
-                    ..random.usage()
-                },
-                1,
-            );
-            whole.meter = "CALL_DURATION_SECONDS".parse().unwrap();
-            whole.quantity = Quantity::from_units(seconds);
-            whole.is_time = true;
+            let mut whole = agreement::usage(&random.usage(), 1);
+            // A call, or as many of something that is counted by the thousandth.
+            whole.is_time = seed % 3 != 0;
+            let meters = ["OWN_UNITS", "CALL_DURATION_SECONDS"];
+            whole.meter = meters[usize::from(whole.is_time)].parse().unwrap();
+            let is_time = whole.is_time;
+            let quantity = |units: u32| {
+                let thousandths = format!("{}.{:03}", units / 1_000, units % 1_000);
+                let counted = thousandths.parse().unwrap();
+                if is_time {
+                    Quantity::from_units(units)
+                } else {
+                    counted
+                }
+            };
+            whole.quantity = quantity(seconds);
             // A grant that ends or begins during the call is for what begins before or after.
             let ends = whole.occurred_at + jiff::SignedDuration::from_secs(i64::from(seconds));
             prop_assume!(state.grants.iter().all(|grant| {
@@ -356,12 +429,13 @@ fn cutting_a_call_into_pieces_changes_no_total() {
             for length in cuts.into_iter().chain([seconds]) {
                 let to = (from + length).min(seconds);
                 if from < to {
+                    let later = if whole.is_time { from } else { 0 };
                     let occurred_at =
-                        whole.occurred_at + jiff::SignedDuration::from_secs(i64::from(from));
+                        whole.occurred_at + jiff::SignedDuration::from_secs(later.into());
                     let id = UsageEventId::new(Uuid::from_u128(u128::from(from)));
                     pieces.push(Usage {
                         id,
-                        quantity: Quantity::from_units(to - from),
+                        quantity: quantity(to - from),
                         occurred_at,
                         ..whole.clone()
                     });
@@ -398,164 +472,4 @@ fn taking_a_rating_back_restores_the_state() {
         prop_assert!(rated.charges_the_same(&rated).unwrap());
         Ok(())
     });
-}
-
-fn call(id: u128, seconds: u32, occurred_at: Timestamp) -> Usage {
-    Usage {
-        id: UsageEventId::new(Uuid::from_u128(id)),
-        meter: "CALL_DURATION_SECONDS".parse().unwrap(),
-        quantity: Quantity::from_units(seconds),
-        occurred_at,
-        is_time: true,
-        direction: None,
-        destination: None,
-        provider_cost: ProviderCost::Pending,
-    }
-}
-
-fn granted(due: DueGrant, month: i64) -> Grant {
-    Grant {
-        id: GrantId::new(Uuid::from_u128(u128::try_from(month).unwrap())),
-        allowance_key: due.allowance_key,
-        granted: due.granted,
-        used: Quantity::ZERO,
-        forfeited: Quantity::ZERO,
-        starts_at: due.starts_at,
-        expires_at: due.expires_at,
-    }
-}
-
-/// What is left of the grants that go on beyond `at`.
-fn carried(state: &State, at: Timestamp) -> Fraction {
-    let grants = state.grants.iter().filter(|grant| grant.expires_at > at);
-    Fraction::sum(grants.map(|grant| grant.left().unwrap().to_fraction())).unwrap()
-}
-
-#[test]
-fn granted_is_used_and_left_and_forfeited_through_a_year_of_cycles() {
-    let usage = prop::collection::vec(prop::collection::vec(0_u32..9_000, 0..5), 14);
-    let rollover = prop::option::of((1_u16..4, prop::option::of(0_u32..12_000)));
-    holds(
-        1_000,
-        (usage, rollover, 1_u32..9_000),
-        |(months, rollover, quantity)| {
-            let rollover = rollover.map(|(cycles, cap)| json!({"cycles": cycles, "cap": cap}));
-            let plan = json!({"currency": "USD",
-            "prices": [{"key": "c", "meter": "CALL_DURATION_SECONDS", "rate": {"per_unit": {"price": "1"}}}],
-            "allowances": [{"key": "x", "meters": ["CALL_DURATION_SECONDS"], "quantity": quantity, "rollover": rollover}]});
-            let offer = Offer::read(&serde_json::to_vec(&plan).unwrap()).unwrap();
-            let allowance = &offer.document.allowances[0];
-            let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
-            let schedule =
-                Schedule::new(date(2026, 1, 31), 1, "Europe/Berlin".parse().unwrap()).unwrap();
-            let mut state = State::new(schedule.period(0).unwrap().start());
-            let (mut covered, mut overage, mut talked) =
-                (Fraction::ZERO, Fraction::ZERO, Fraction::ZERO);
-            for (month, calls) in (0_i64..).zip(months) {
-                let period = schedule.period(month).unwrap();
-                state.period_start = period.start();
-                let carried_before = carried(&state, period.start());
-                for forfeit in forfeits(allowance, &state.grants, period.start()).unwrap() {
-                    let grant = state
-                        .grants
-                        .iter_mut()
-                        .find(|grant| grant.id == forfeit.grant_id)
-                        .unwrap();
-                    grant.forfeited = grant.forfeited.checked_add(forfeit.quantity).unwrap();
-                }
-                let cap = allowance
-                    .rollover
-                    .and_then(|rollover| rollover.cap)
-                    .map(Quantity::to_fraction);
-                let kept = cap.map_or(carried_before, |cap| cap.min(carried_before));
-                prop_assert_eq!(carried(&state, period.start()), kept);
-                for due in due_grants(&offer.document, &schedule, period.start()).unwrap() {
-                    state.grants.push(granted(due, month));
-                }
-                for (index, seconds) in (0..).zip(calls) {
-                    let call = call(index, seconds, period.start());
-                    let rated = rate(&call, &terms, &state).unwrap();
-                    state.apply(&rated).unwrap();
-                    overage = overage
-                        .checked_add(rated.total().unwrap().unwrap())
-                        .unwrap();
-                    talked = talked
-                        .checked_add(Fraction::from_whole(i64::from(seconds)))
-                        .unwrap();
-                }
-            }
-            for grant in &state.grants {
-                let parts =
-                    [grant.used, grant.left().unwrap(), grant.forfeited].map(Quantity::to_fraction);
-                prop_assert!(parts.iter().all(|part| !part.is_negative()));
-                prop_assert_eq!(Fraction::sum(parts).unwrap(), grant.granted.to_fraction());
-                covered = covered.checked_add(grant.used.to_fraction()).unwrap();
-            }
-            // At 1.00 a second, what is not covered is what is charged.
-            prop_assert_eq!(covered.checked_add(overage).unwrap(), talked);
-            Ok(())
-        },
-    );
-}
-
-#[test]
-fn the_longest_call_is_affordable_all_along_and_one_second_more_is_not() {
-    let (ended, falling) = (Cell::new(0), Cell::new(0));
-    holds(1_000, (any::<u64>(), 0_i64..3_000), |(seed, cents)| {
-        let mut plan = Random::new(seed).plan();
-        // A price that falls is tried length by length, which is too slow for all of this many cases.
-        if !seed.is_multiple_of(16) {
-            for price in plan["prices"].as_array_mut().unwrap() {
-                if price["rate"].get("volume").is_some() {
-                    price["rate"] = json!({"per_unit": {"price": "0.01"}});
-                }
-                if let Some(bands) = price.get_mut("bands") {
-                    bands
-                        .as_array_mut()
-                        .unwrap()
-                        .retain(|band| band["rate"].get("volume").is_none());
-                }
-            }
-        }
-        let mut random = Random::new(seed ^ 1);
-        let terms = agreement::terms(&plan, &random.decks());
-        let state = agreement::state(&random.grants());
-        let call = Usage {
-            meter: "CALL_DURATION_SECONDS".parse().unwrap(),
-            ..agreement::usage(&random.usage(), 1)
-        };
-        let available = Fraction::new(i128::from(cents), 100).unwrap();
-        let longest = longest_call(&call, &terms, &state, available).unwrap();
-        let cost = |seconds: u32| {
-            let usage = Usage {
-                quantity: Quantity::from_units(seconds),
-                is_time: true,
-                ..call.clone()
-            };
-            rate(&usage, &terms, &state).unwrap().total().unwrap()
-        };
-        let affordable = |seconds: u32| cost(seconds).is_some_and(|cost| cost <= available);
-        // Every second where bands begin and end, then some.
-        let every = (0..=longest.min(2_400))
-            .chain((2_400..longest).step_by(997))
-            .chain([longest]);
-        let mut before = None;
-        for seconds in every {
-            prop_assert!(affordable(seconds), "{} of {}", seconds, longest);
-            let now = cost(seconds);
-            falling.set(falling.get() + usize::from(now < before));
-            before = now;
-        }
-        if longest < CALL_SECONDS_MAX {
-            prop_assert!(!affordable(longest + 1));
-            ended.set(ended.get() + 1);
-        }
-        Ok(())
-    });
-    assert!(ended.get() >= 300, "only {} calls had to end", ended.get());
-    assert!(
-        falling.get() >= 20,
-        "a longer call cost less only {} times",
-        falling.get()
-    );
 }

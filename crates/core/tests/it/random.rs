@@ -21,7 +21,7 @@ const PRICES: [&str; 9] = [
     "7",
     "0.000000000001",
 ];
-const ZONES: [&str; 6] = [
+pub(crate) const ZONES: [&str; 6] = [
     "UTC",
     "America/New_York",
     "Europe/Berlin",
@@ -60,11 +60,11 @@ impl Random {
         self.0.random_range(0..end)
     }
 
-    fn chance(&mut self, one_in: u32) -> bool {
+    pub(crate) fn chance(&mut self, one_in: u32) -> bool {
         self.below(one_in) == 0
     }
 
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         *items.choose(&mut self.0).unwrap()
     }
 
@@ -224,13 +224,27 @@ impl Random {
     fn allowances(&mut self) -> Vec<Value> {
         let mut allowances = Vec::new();
         if self.chance(2) {
-            allowances
-                .push(json!({"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 100}));
+            let mut time = json!({"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": self.pick(&[100, 350])});
+            if self.chance(4) {
+                time["every"] = json!("year");
+            }
+            if self.chance(4) {
+                time["rollover"] = self.rollover();
+            }
+            allowances.push(time);
         }
         if self.chance(3) {
-            allowances.push(json!({"key": "pool", "meters": ["OWN_UNITS", "CALL_DURATION_SECONDS"], "quantity": 100, "rollover": {"cycles": 1}}));
+            allowances.push(json!({"key": "pool", "meters": ["OWN_UNITS", "CALL_DURATION_SECONDS"], "quantity": 100, "rollover": self.rollover()}));
         }
         allowances
+    }
+
+    fn rollover(&mut self) -> Value {
+        let mut rollover = json!({"cycles": self.pick(&[1, 2])});
+        if self.chance(2) {
+            rollover["cap"] = json!(self.pick(&["0", "60", "120.5"]));
+        }
+        rollover
     }
 
     pub(crate) fn grants(&mut self) -> Vec<NaiveGrant> {

@@ -14,6 +14,34 @@ pub(crate) fn recompute(trace: &Value, cost: Option<&str>) -> Ratio {
         .fold(Ratio::whole(0), |sum, item| sum.plus(&amount(item, cost)))
 }
 
+/// Checks the time of a usage's parts, each with its quantity: the traces say what was used, and it becomes what is
+/// billed; the parts follow each other and are all of it.
+pub(crate) fn check_time(parts: &[(Value, Ratio)]) {
+    let mut before = Ratio::whole(0);
+    for (trace, quantity) in parts {
+        let time = &trace["time"];
+        let number = |field: &str| time[field].as_i64().unwrap_or(0);
+        let (initial, step) = time["increment"].as_str().unwrap().split_once('/').unwrap();
+        let (initial, step): (i64, i64) = (initial.parse().unwrap(), step.parse().unwrap());
+        let charged = number("usedSeconds") - number("freeSeconds");
+        let mut billed = initial;
+        while billed < charged {
+            billed += step;
+        }
+        assert_eq!(number("billedSeconds"), billed, "{trace}");
+        let begins = Ratio::whole(number("fromSecond"));
+        assert!(
+            begins <= before && before < begins.plus(&Ratio::whole(1)),
+            "{trace}"
+        );
+        before = before.plus(quantity);
+    }
+    if let Some((trace, _)) = parts.first() {
+        let billed = trace["time"]["billedSeconds"].as_i64().unwrap();
+        assert_eq!(before, Ratio::whole(billed), "{trace}");
+    }
+}
+
 /// Exact and printed amount of an invoice line, from its trace alone; the printed one in minor units.
 pub(crate) fn recompute_line(trace: &Value) -> (Ratio, BigInt) {
     assert_eq!(trace["v"], 1, "version");
@@ -56,14 +84,25 @@ fn line_amount(item: &Value) -> Ratio {
     let (kind, fields) = item.as_object().unwrap().iter().next().unwrap();
     let times = || Ratio::whole(fields["times"].as_i64().unwrap());
     let price = || Ratio::decimal(fields["price"].as_str().unwrap());
-    let part = |index: usize| Ratio::decimal(fields["amount"][index].as_str().unwrap());
+    let fraction = |name: &str| {
+        let part = |index: usize| Ratio::decimal(fields[name][index].as_str().unwrap());
+        part(0).over(&part(1))
+    };
+    let percent = || Ratio::decimal(fields["percent"].as_str().unwrap()).over(&Ratio::whole(100));
     let zero = Ratio::whole(0);
     match kind.as_str() {
         "units" | "units_before" => amount(item, None),
         "fixed" => times().times(&price()),
         "fixed_before" => zero.minus(&times().times(&price())),
-        "cost" => part(0).over(&part(1)),
-        "charged_before" => zero.minus(&part(0).over(&part(1))),
+        "cost" => fraction("amount"),
+        "charged_before" => zero.minus(&fraction("amount")),
+        "commitment" => fraction("minimum").minus(&fraction("usage")),
+        "percent_off" => zero.minus(&fraction("of").times(&percent())),
+        "amount_off" => {
+            let (price, of) = (price(), fraction("of"));
+            zero.minus(if price < of { &price } else { &of })
+        }
+        "tax" => fraction("net").times(&percent()),
         other => panic!("unknown item `{other}`"),
     }
 }
