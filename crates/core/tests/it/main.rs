@@ -36,4 +36,5 @@ mod rerating;
 mod schema;
 #[cfg(test)]
 mod settling;
+#[cfg(test)]
 mod tally;

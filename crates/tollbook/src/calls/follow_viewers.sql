@@ -7,6 +7,12 @@ with written as (
     delete from call_viewers v using written w
     where v.organization_id = w.organization_id and v.call_id = w.id
         and (v.started_at <> w.started_at or v.user_id <> all (w.viewer_ids))
+), listed as (
+    insert into call_viewers (organization_id, user_id, started_at, call_id)
+    select w.organization_id, u.user_id, w.started_at, w.id
+    from written w cross join unnest(w.viewer_ids) as u (user_id)
+    order by 1, 2, 3, 4
+    on conflict do nothing
 ), heard as (
     update recordings r set viewer_ids = w.viewer_ids from written w
     where r.organization_id = w.organization_id and r.call_id = w.id and r.viewer_ids <> w.viewer_ids

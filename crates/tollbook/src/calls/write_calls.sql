@@ -1,4 +1,5 @@
--- Calls of a batch, new and known, and the lists of the members who may see them.
+-- Calls of a batch, new and known, and the lists of the members who may see the new ones. Those of known calls change with
+-- `follow_viewers.sql`, if at all.
 with written as (
 insert into calls as c (organization_id, id, provider, conversation_sid, integration_id, phone_number_id, mapping_id, direction,
     state, outcome, external_party, from_party, to_party, customer_id, answered_by, started_at, answered_at, ended_at,
@@ -20,10 +21,12 @@ set conversation_sid = excluded.conversation_sid, phone_number_id = excluded.pho
     answered_at = excluded.answered_at, ended_at = excluded.ended_at, billable_seconds = excluded.billable_seconds,
     leg_count = excluded.leg_count, check_at = excluded.check_at, swept_at = excluded.swept_at,
     viewer_ids = excluded.viewer_ids, fetches = excluded.fetches, updated_at = now()
-returning organization_id, id, started_at, viewer_ids
+-- A row that was there carries the transaction that locked it.
+returning organization_id, id, started_at, viewer_ids, xmax = 0 as is_new
 )
 insert into call_viewers (organization_id, user_id, started_at, call_id)
 select w.organization_id, u.user_id, w.started_at, w.id
 from written w cross join unnest(w.viewer_ids) as u (user_id)
+where w.is_new
 order by 1, 2, 3, 4
 on conflict do nothing
