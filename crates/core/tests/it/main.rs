@@ -26,3 +26,5 @@ mod reader;
 mod rerating;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod wallets;
