@@ -52,6 +52,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        wallet_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -188,6 +189,20 @@ fn selling_routes() -> Vec<Route> {
         get("/api/admin/invoices", Seller, invoices::api::list),
         post("/api/admin/invoices", Seller, invoices::api::create),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
+    ]
+}
+
+fn wallet_routes() -> Vec<Route> {
+    use crate::wallets::api;
+    let (all, one) = ("/api/admin/wallets", "/api/admin/wallets/{id}");
+    let movements = "/api/admin/wallets/{id}/movements";
+    vec![
+        get(all, Seller, api::list),
+        post(all, Seller, api::open),
+        get(one, Seller, api::get),
+        patch(one, Seller, api::change),
+        get(movements, Seller, api::movements),
+        post(movements, Seller, api::move_by_hand),
     ]
 }
 

@@ -422,7 +422,7 @@ async fn nobody_writes_into_another_organization() {
 }
 
 /// What an admin may not write: a row of the platform's sale, by table.
-const PLATFORM_ROWS: [(&str, &str); 18] = [
+const PLATFORM_ROWS: [(&str, &str); 19] = [
     ("subscriptions", "insert into subscriptions (id, payer, account_id, state, zone, anchor_on, interval_months, starts_at)
         values (gen_random_uuid(), 'organization', '10000000-0000-7000-8000-000000000043', 'active', 'UTC', '2020-01-01', 1, '2020-01-01')"),
     ("accounts", "insert into accounts (id, payer) values (gen_random_uuid(), 'organization')"),
@@ -446,6 +446,8 @@ const PLATFORM_ROWS: [(&str, &str); 18] = [
     ("wallets", "insert into wallets (id, account_id, currency, balance) values (gen_random_uuid(), '10000000-0000-7000-8000-000000000043', 'EUR', 1000000)"),
     ("wallet_movements", "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at)
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 'top_up', 1000000, now())"),
+    ("wallet_lots", "insert into wallet_lots (organization_id, id, wallet_id, amount, received_at)
+        values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 1000000, now())"),
     ("invoice_lines", "insert into invoice_lines (id, invoice_id, position, line_group, description, quantity, unit, amount_numerator, amount_denominator, amount_minor, starts_at, ends_at)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000116', 1, 'x', 'x', 1, 'x', -100, 1, -10000, now(), now())"),
     ("invoice_taxes", "insert into invoice_taxes (organization_id, invoice_id, percent, inclusive, base_minor, tax_minor)

@@ -37,6 +37,7 @@ mod support;
 mod tokens;
 mod twilio;
 mod verify;
+mod wallets;
 mod webhooks;
 mod whose;
 mod writers;

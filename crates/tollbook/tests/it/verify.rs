@@ -82,6 +82,7 @@ async fn filled() -> TestApp {
     // Over the end of the month, until its documents are final.
     filling.app.advance(SignedDuration::from_hours(24 * 32));
     filling.app.app.settle().await.unwrap();
+    prepay(&filling.app, &filling.acme, &admin, bob).await;
     filling.busy_day("b").await;
     let Filling { mut app, acme, .. } = filling;
     beside(&app, &acme).await;
@@ -262,14 +263,26 @@ impl Filling {
     }
 }
 
-/// What no operation makes yet, as it would be made: a wallet with two movements, a credit note over a part of an invoice,
-/// and a payment of another part of it, some of which is left as credit.
+/// A wallet with credit for what a customer will use.
+async fn prepay(app: &TestApp, acme: &Organization, admin: &User, customer: Uuid) {
+    let post = async |path: &str, body: serde_json::Value| {
+        let ask = app.post(path).user(admin).organization(acme);
+        ask.json(&body).send().await.expect(201)
+    };
+    let wallet = post("/api/admin/wallets", json!({"customerId": customer})).await;
+    let path = format!(
+        "/api/admin/wallets/{}/movements",
+        wallet["id"].as_str().unwrap()
+    );
+    let body = json!({"kind": "top_up", "amount": "20", "reference": "transfer"});
+    post(&path, body).await;
+}
+
+/// What no operation makes yet, as it would be made: a credit note over a part of an invoice, and a payment of another part
+/// of it, some of which is left as credit.
 async fn beside(app: &TestApp, acme: &Organization) {
     let mut tx = app.platform().await;
     for statement in [
-        "insert into wallets (organization_id, id, account_id, currency, balance) select $1, gen_random_uuid(), account_id, 'USD', 15 from customers where organization_id = $1 and name = 'Ann'",
-        "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'top_up', 20, now() from wallets where organization_id = $1",
-        "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'draw', -5, now() from wallets where organization_id = $1",
         "insert into credit_notes (organization_id, id, invoice_id, payer, customer_id, number, reason, currency, subtotal_minor, tax_minor, total_minor)
              select organization_id, gen_random_uuid(), id, payer, customer_id, 'CN-1', 'goodwill', currency, 100, 0, 100
              from invoices where organization_id = $1 and payer = 'customer' and state = 'finalized' and total_minor > 1000 order by id limit 1",
@@ -280,7 +293,8 @@ async fn beside(app: &TestApp, acme: &Organization) {
         "update invoices i set paid_minor = 200 from payment_allocations a where a.organization_id = $1 and i.organization_id = $1 and i.id = a.invoice_id",
         "insert into ledger_accounts (organization_id, id, payer, kind, customer_id, currency)
              select organization_id, gen_random_uuid(), payer, k.kind, case k.kind when 'customer_credit' then customer_id end, currency
-             from payments cross join (values ('clearing'), ('customer_credit')) as k (kind) where organization_id = $1",
+             from payments cross join (values ('clearing'), ('customer_credit')) as k (kind) where organization_id = $1
+             on conflict do nothing",
         "insert into ledger_entries (organization_id, id, payer, document, document_id, occurred_at)
              select organization_id, gen_random_uuid(), payer, 'credit_note', id, now() from credit_notes where organization_id = $1
              union all select organization_id, gen_random_uuid(), payer, 'payment', id, now() from payments where organization_id = $1",
@@ -773,6 +787,46 @@ const FAULTS: &[Fault] = &[
         "wallets",
         "balance",
         "update wallets set balance = balance + 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "what is left of its lots",
+        "update wallet_lots set used = used + 1 returning wallet_id::text",
+    ),
+    fault(
+        "wallet_lots",
+        "used",
+        "update wallet_lots set used = used - 1 returning id::text",
+    ),
+    fault(
+        "wallet_lots",
+        "amount",
+        "update wallet_lots set amount = amount + 1, used = used + 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "unapplied",
+        "update wallets set unapplied = unapplied - 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "charged on drafts and not drawn",
+        "update wallets set undrawn_numerator = undrawn_numerator + 1, undrawn_denominator = 1000000000000 returning id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "entry",
+        "delete from ledger_entries where document = 'wallet' returning document_id::text",
+    ),
+    fault(
+        "ledger_accounts",
+        "wallet of customer",
+        "update transfers t set amount_minor = amount_minor + 1 from ledger_accounts a where a.id = t.debit_account_id and a.kind = 'wallet' returning a.id::text",
+    ),
+    fault(
+        "invoices",
+        "paid_minor",
+        "update invoices set prepaid_minor = prepaid_minor + 1 where ctid = (select min(ctid) from invoices where state <> 'draft') returning id::text",
     ),
     // Communications.
     fault(
