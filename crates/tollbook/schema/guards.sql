@@ -105,7 +105,7 @@ declare
     child record;
 begin
     for child in select * from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
-        ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
+        ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('wallet_lots', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
         ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('recharges', 'document'), ('transfers', 'entry')) as c (name, parent) loop
         execute format('create or replace trigger keep_payer before insert on public.%I for each row execute function keep_payer(%L)', child.name, child.parent);
     end loop;

@@ -46,6 +46,7 @@ mod settle;
 mod subscriptions;
 mod supabase;
 mod verify;
+mod wallets;
 
 pub use app::{App, Wake};
 pub use clock::Clock;

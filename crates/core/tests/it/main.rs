@@ -38,3 +38,5 @@ mod schema;
 mod settling;
 #[cfg(test)]
 mod tally;
+#[cfg(test)]
+mod wallets;

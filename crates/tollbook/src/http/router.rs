@@ -53,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         invoice_routes(),
         selling_routes(),
         payment_routes(),
+        wallet_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -223,6 +224,20 @@ fn payment_routes() -> Vec<Route> {
             api::unallocate,
         ),
         get("/api/billing/payments", OrgAdmin, api::own),
+    ]
+}
+
+fn wallet_routes() -> Vec<Route> {
+    use crate::wallets::api;
+    let (all, one) = ("/api/admin/wallets", "/api/admin/wallets/{id}");
+    let movements = "/api/admin/wallets/{id}/movements";
+    vec![
+        get(all, Seller, api::list),
+        post(all, Seller, api::open),
+        get(one, Seller, api::get),
+        patch(one, Seller, api::change),
+        get(movements, Seller, api::movements),
+        post(movements, Seller, api::move_by_hand),
     ]
 }
 

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ledger;
 use crate::live::{self, LiveKind};
+use crate::wallets::{self, DueDocument};
 
 /// Drafts of one sale finalized in one transaction: short, since it holds the seller's next number.
 const BATCH_MAX: i64 = 50;
@@ -115,6 +116,8 @@ async fn issue(
     let Some(first) = documents.first() else {
         return Ok(());
     };
+    // Wallets are locked before the ledger.
+    pay(tx, organization, documents, now).await?;
     write::insert_lines(tx, organization, documents).await?;
     write::insert_taxes(tx, organization, documents).await?;
     let entries = documents
@@ -147,6 +150,28 @@ async fn issue(
         })
         .collect();
     write::set_finalized(tx, organization, &numbered, now).await
+}
+
+/// Prepaid credit pays first.
+async fn pay(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    documents: &[Document<'_>],
+    now: Timestamp,
+) -> Result<()> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("an invoice's charges: {e}"));
+    let due = documents
+        .iter()
+        .map(|document| {
+            Ok(DueDocument {
+                invoice: document.draft.id,
+                payer: document.payer(),
+                exact: document.exact().map_err(|e| wrong(&e))?,
+                total: document.totals.total,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    wallets::pay(tx, organization, &due, now).await
 }
 
 fn due_at(draft: &Draft, now: Timestamp) -> Timestamp {

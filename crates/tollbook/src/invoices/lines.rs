@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use tollbook_core::ids::InvoiceId;
 use tollbook_core::invoices::{LineAmount, TaxedLine, Totals, totals};
 use tollbook_core::ledger::{self, Entry, FEE};
-use tollbook_core::money::{Fraction, Money, Quantity};
+use tollbook_core::money::{Fraction, Money, Overflow, Quantity};
 use tollbook_core::payer::Payer;
 use tollbook_core::time::Zone;
 
@@ -96,6 +96,11 @@ impl<'a> Document<'a> {
             lines,
             totals,
         })
+    }
+
+    /// What its charges come to, before anything is rounded.
+    pub(super) fn exact(&self) -> Result<Fraction, Overflow> {
+        Fraction::sum(self.lines.iter().map(|line| line.exact))
     }
 
     /// Who pays it.

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::ledger;
 use crate::live::{self, LiveKind};
 use crate::payments::hold_payer;
+use crate::wallets;
 
 /// Voids an invoice; returns the draft on which its charges are gathered again.
 pub(super) async fn void(
@@ -133,17 +134,20 @@ async fn charge_again(
     let open = open_drafts(tx, &places, now).await?;
     let draft = open.get(place).map(|open| open.invoice);
     let draft = draft.ok_or_else(|| wrong(id, &"there is no draft"))?;
-    sqlx::query!(
+    let void = sqlx::query_scalar!(
         "insert into recharges (organization_id, document_id, void_invoice_id)
          select $1, $2, v.id from (
              select $3::uuid as id
              union select r.void_invoice_id from recharges r where r.organization_id = $1 and r.document_id = $3
-         ) v order by v.id",
+         ) v order by v.id
+         returning void_invoice_id",
         place.organization.uuid(),
         draft.uuid(),
         id.uuid(),
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    let void: Vec<InvoiceId> = void.into_iter().map(InvoiceId::from).collect();
+    wallets::charged_again(tx, place.organization, &void, now).await?;
     Ok(draft)
 }

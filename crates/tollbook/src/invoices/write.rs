@@ -157,7 +157,7 @@ pub(super) struct Numbered<'a> {
     pub(super) due_at: Timestamp,
 }
 
-/// Makes drafts documents. What comes to nothing, or less, is paid at once.
+/// Makes drafts documents. What comes to nothing, or less, or was prepaid, is paid at once.
 pub(super) async fn set_finalized(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -202,7 +202,7 @@ pub(super) async fn set_finalized(
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "update invoices set state = 'paid' where organization_id = $1 and id = any($2) and total_minor <= 0",
+        "update invoices set state = 'paid' where organization_id = $1 and id = any($2) and total_minor <= paid_minor",
         organization.uuid(),
         &ids,
     )

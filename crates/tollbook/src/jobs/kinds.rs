@@ -6,7 +6,7 @@ use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, costs, inbox, invoices, recordings, retention, subscriptions};
+use crate::{calls, costs, inbox, invoices, recordings, retention, subscriptions, wallets};
 
 /// Something to be done outside a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,17 +41,20 @@ pub(crate) enum Job {
     ExtendSubscriptions,
     /// Finalize the drafts whose time has come.
     FinalizeInvoices,
+    /// Take credit out of wallets that was not used in time.
+    ExpireCredit,
     /// Forget what is past its time, and prepare the inbox for the next months.
     Retain,
 }
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 5] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 6] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
         ("extend_subscriptions", Self::ExtendSubscriptions, 60),
         ("finalize_invoices", Self::FinalizeInvoices, 2),
+        ("expire_credit", Self::ExpireCredit, 60),
         ("retain", Self::Retain, 60),
     ];
 
@@ -65,6 +68,7 @@ impl Job {
             Self::AskPrices => "ask_prices",
             Self::ExtendSubscriptions => "extend_subscriptions",
             Self::FinalizeInvoices => "finalize_invoices",
+            Self::ExpireCredit => "expire_credit",
             Self::Retain => "retain",
         }
     }
@@ -83,6 +87,7 @@ impl Job {
             Self::AskPrices => costs::ask_due(app).await,
             Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
+            Self::ExpireCredit => wallets::expire_due(app).await,
             Self::Retain => retention::run(app).await,
         }
     }

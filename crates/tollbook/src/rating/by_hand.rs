@@ -16,7 +16,7 @@ use super::queue::lock_accounts;
 use super::row::{ChargeRow, Charged, Manual, insert};
 use crate::error::{Error, Result};
 use crate::invoices::{self, Place};
-use crate::subscriptions;
+use crate::{subscriptions, wallets};
 
 /// A price for a usage that was just recorded.
 #[derive(Debug)]
@@ -91,7 +91,9 @@ pub(crate) async fn charge_by_hand(
     let mut row = ChargeRow::manual(&charged, &manual)?;
     row.usage_event_id = Some(by_hand.usage.uuid());
     row.meter = Some(item.meter.to_string());
-    insert(tx, &[row]).await
+    let spent = [row.spent()];
+    insert(tx, &[row]).await?;
+    wallets::charged(tx, &spent, now).await
 }
 
 fn place(by_hand: &ByHand, item: &Item) -> Result<Place> {

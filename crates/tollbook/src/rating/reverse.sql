@@ -9,3 +9,4 @@ select c.organization_id, k.id, c.payer, c.customer_id, c.account_id, c.usage_ev
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) as k (organization_id, id, charge_id, invoice_id, line_group)
 join charges c on c.organization_id = k.organization_id and c.id = k.charge_id
 order by c.organization_id, c.id
+returning organization_id, account_id, customer_id, currency, amount_numerator, amount_denominator, occurred_at

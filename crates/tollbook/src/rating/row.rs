@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::ids::{
-    AccountId, ChargeId, InvoiceId, OrganizationId, PeriodId, PlanVersionId, SubscriptionId,
+    AccountId, ChargeId, CustomerId, InvoiceId, OrganizationId, PeriodId, PlanVersionId,
+    SubscriptionId,
 };
 use tollbook_core::money::{Currency, Fraction, Price, Quantity};
 use tollbook_core::payer::Payer;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::wallets::Spent;
 
 /// Who is charged, on which terms, and where it is printed.
 #[derive(Debug, Clone)]
@@ -55,6 +57,7 @@ pub(crate) struct ChargeRow {
     quantity: Decimal,
     unit_price: Option<Decimal>,
     divisor: Option<Decimal>,
+    amount: Fraction,
     amount_numerator: String,
     amount_denominator: String,
     currency: Currency,
@@ -93,6 +96,7 @@ impl ChargeRow {
             quantity: part.quantity.to_decimal(),
             unit_price: part.unit_price.map(Price::to_decimal),
             divisor: part.divisor.map(Quantity::to_decimal),
+            amount,
             amount_numerator: amount.numerator().to_string(),
             amount_denominator: amount.denominator().to_string(),
             currency: part.currency,
@@ -102,6 +106,18 @@ impl ChargeRow {
             occurred_at: charged.occurred_at,
             trace,
         })
+    }
+
+    /// What it comes to, for the wallet of who pays.
+    pub(crate) fn spent(&self) -> Spent {
+        Spent {
+            organization: self.organization_id,
+            account: self.account_id,
+            customer: self.customer_id.map(CustomerId::from),
+            currency: self.currency,
+            amount: self.amount,
+            occurred_at: self.occurred_at,
+        }
     }
 
     /// The row of an item priced by hand: so many units at so much each.

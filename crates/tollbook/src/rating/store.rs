@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
-use tollbook_core::ids::InvoiceId;
+use tollbook_core::ids::{CustomerId, InvoiceId};
+use tollbook_core::money::Fraction;
 use tollbook_core::payer::Payer;
 use tollbook_core::rating::PartKind;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::row::{ChargeRow, Charged, insert};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::invoices::{self, Open, Place, Waiting};
+use crate::wallets::{self, Spent};
 
 /// Writes the reversals and the charges of a batch. `now` tells where late usage goes.
 pub(super) async fn write(
@@ -55,7 +57,7 @@ pub(super) async fn write(
         .iter()
         .map(|place| place.as_ref().and_then(|place| open.get(place)).copied())
         .collect();
-    reverse(tx, changes, &open, &drafts).await?;
+    let mut spent = reverse(tx, changes, &open, &drafts).await?;
     let rows = changes
         .iter()
         .zip(&open)
@@ -65,7 +67,9 @@ pub(super) async fn write(
             row(change, part, open.filter(|_| is_printed))
         })
         .collect::<Result<Vec<_>>>()?;
-    insert(tx, &rows).await
+    insert(tx, &rows).await?;
+    spent.extend(rows.iter().map(ChargeRow::spent));
+    wallets::charged(tx, &spent, now).await
 }
 
 /// Whether a charge stands on a document that takes no reversal.
@@ -100,13 +104,13 @@ fn row(
     Ok(row)
 }
 
-/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge.
+/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge. Returns what that comes to.
 async fn reverse(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     open: &[Option<Open>],
     drafts: &HashMap<InvoiceId, Waiting>,
-) -> Result<()> {
+) -> Result<Vec<Spent>> {
     let (mut organizations, mut ids, mut undone) = (Vec::new(), Vec::new(), Vec::new());
     let (mut invoices, mut groups) = (Vec::new(), Vec::new());
     for (change, open) in changes.iter().zip(open) {
@@ -130,8 +134,9 @@ async fn reverse(
         }
     }
     if undone.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
     sqlx::query_file!(
         "src/rating/reverse.sql",
         &organizations,
@@ -140,7 +145,19 @@ async fn reverse(
         &invoices as &[Option<Uuid>],
         &groups,
     )
-    .execute(tx)
-    .await?;
-    Ok(())
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let amount = Fraction::from_decimals(row.amount_numerator, row.amount_denominator);
+        Ok(Spent {
+            organization: row.organization_id.into(),
+            account: row.account_id.into(),
+            customer: row.customer_id.map(CustomerId::from),
+            currency: row.currency.parse().map_err(|e| stored(&e))?,
+            amount: amount.map_err(|e| stored(&e))?,
+            occurred_at: row.occurred_at.to_jiff(),
+        })
+    })
+    .collect()
 }

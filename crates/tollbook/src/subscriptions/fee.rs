@@ -13,6 +13,7 @@ use super::periods::Contract;
 use crate::error::{Error, Result};
 use crate::invoices::{self, Place};
 use crate::rating::{ChargeRow, Charged, insert_charges};
+use crate::wallets;
 
 /// Charges the base fee of a period: the first one on a document of its own, each later one beside the usage of the
 /// period before.
@@ -60,7 +61,9 @@ pub(super) async fn add_fee(
     fee.period_id = Some(row);
     // One line for each period's fee: two may meet on one document.
     fee.line_group = format!("fee/{row}");
-    insert_charges(tx, &[fee]).await
+    let spent = [fee.spent()];
+    insert_charges(tx, &[fee]).await?;
+    wallets::charged(tx, &spent, now).await
 }
 
 async fn draft(

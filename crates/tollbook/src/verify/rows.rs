@@ -40,7 +40,7 @@ pub(super) enum Rows {
     Subscriptions,
     /// Fees and grants of periods.
     BillingPeriods,
-    /// Wallets against their movements.
+    /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
     /// Calls against usage, legs and viewers.
     Calls,

@@ -107,9 +107,10 @@ insert into allowance_grants (organization_id, id, account_id, subscription_id, 
     (pg_temp.id(1), pg_temp.id(117), pg_temp.id(43), pg_temp.id(103), 'hours', 3600, pg_temp.at(0), pg_temp.at(31));
 insert into tier_totals (organization_id, account_id, price_key, period_start) values (pg_temp.id(1), pg_temp.id(41), 'calls', pg_temp.at(0)),
     (pg_temp.id(1), pg_temp.id(43), 'calls', pg_temp.at(0));
-insert into wallets (organization_id, id, account_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), 'USD'),
-    (pg_temp.id(1), pg_temp.id(115), pg_temp.id(43), 'USD');
+insert into wallets (organization_id, id, account_id, customer_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), pg_temp.id(51), 'USD'),
+    (pg_temp.id(1), pg_temp.id(115), pg_temp.id(43), null, 'USD');
 insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) values (pg_temp.id(1), pg_temp.id(110), pg_temp.id(109), 'top_up', 5, pg_temp.at(0));
+insert into wallet_lots (organization_id, id, wallet_id, amount, received_at) values (pg_temp.id(1), pg_temp.id(110), pg_temp.id(109), 5, pg_temp.at(0));
 
 -- Documents: 111 of customer 51, 112 of customer 52, 113 of the organization, and drafts: 114 of customer 51, 116 of the organization.
 insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, total_minor, subtotal_minor) values

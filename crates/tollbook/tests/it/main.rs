@@ -42,6 +42,7 @@ mod tokens;
 mod twilio;
 mod verify;
 mod voids;
+mod wallets;
 mod webhooks;
 mod whose;
 mod writers;

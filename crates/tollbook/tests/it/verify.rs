@@ -82,9 +82,10 @@ async fn filled() -> TestApp {
     // Over the end of the month, until its documents are final.
     filling.app.advance(SignedDuration::from_hours(24 * 32));
     filling.app.app.settle().await.unwrap();
+    prepay(&filling.app, &filling.acme, &admin, bob).await;
     filling.busy_day("b").await;
     let Filling { mut app, acme, .. } = filling;
-    beside(&app, &acme).await;
+    pay(&app, &acme).await;
     // Six voice logs each month: what corrects one is none. Minutes are started by calls: 5 + 7 + 12 + 2 + 1 + 2.
     let months = "select count(*) from number_counters where (voice_seconds, voice_minutes, voice_calls, sms_sent, sms_received) = (1541, 29, 6, 0, 1)";
     assert_eq!(app.count(months).await, 2);
@@ -262,27 +263,23 @@ impl Filling {
     }
 }
 
-/// What no operation makes yet, as it would be made: a wallet with two movements. Then a credit note over a part of an
-/// invoice, and payments of another part of it.
-async fn beside(app: &TestApp, acme: &Organization) {
-    let mut tx = app.platform().await;
-    for statement in [
-        "insert into wallets (organization_id, id, account_id, currency, balance) select $1, gen_random_uuid(), account_id, 'USD', 15 from customers where organization_id = $1 and name = 'Ann'",
-        "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'top_up', 20, now() from wallets where organization_id = $1",
-        "insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) select $1, gen_random_uuid(), id, 'draw', -5, now() from wallets where organization_id = $1",
-    ] {
-        sqlx::query(statement)
-            .bind(acme.id.uuid())
-            .execute(&mut *tx)
-            .await
-            .unwrap();
-    }
-    tx.commit().await.unwrap();
-    pay(app, acme).await;
+/// A wallet with credit for what a customer will use.
+async fn prepay(app: &TestApp, acme: &Organization, admin: &User, customer: Uuid) {
+    let post = async |path: &str, body: serde_json::Value| {
+        let ask = app.post(path).user(admin).organization(acme);
+        ask.json(&body).send().await.expect(201)
+    };
+    let wallet = post("/api/admin/wallets", json!({"customerId": customer})).await;
+    let path = format!(
+        "/api/admin/wallets/{}/movements",
+        wallet["id"].as_str().unwrap()
+    );
+    let body = json!({"kind": "top_up", "amount": "20", "reference": "transfer"});
+    post(&path, body).await;
 }
 
-/// An invoice that is withdrawn, and its usage gathered again. Of an invoice with tax a credit note and a payment, of which some is left as credit and some is taken off the invoice
-/// again; credit that is used, and a payment that is taken back.
+/// An invoice that is withdrawn, and its usage gathered again. Of an invoice with tax a credit note and a payment, of which
+/// some is left as credit and some is taken off the invoice again; credit that is used, and a payment that is taken back.
 async fn pay(app: &TestApp, acme: &Organization) {
     let admin = app.admin(acme).await;
     let invoice = one(app, "select id from invoices where payer = 'customer' and state = 'finalized' and tax_minor > 0 order by id limit 1").await;
@@ -869,6 +866,46 @@ const FAULTS: &[Fault] = &[
         "wallets",
         "balance",
         "update wallets set balance = balance + 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "what is left of its lots",
+        "update wallet_lots set used = used + 1 returning wallet_id::text",
+    ),
+    fault(
+        "wallet_lots",
+        "used",
+        "update wallet_lots set used = used - 1 returning id::text",
+    ),
+    fault(
+        "wallet_lots",
+        "amount",
+        "update wallet_lots set amount = amount + 1, used = used + 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "unapplied",
+        "update wallets set unapplied = unapplied - 1 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "charged on drafts and not drawn",
+        "update wallets set undrawn_numerator = undrawn_numerator + 1, undrawn_denominator = 1000000000000 returning id::text",
+    ),
+    fault(
+        "ledger_entries",
+        "entry",
+        "delete from ledger_entries where document = 'wallet' returning document_id::text",
+    ),
+    fault(
+        "ledger_accounts",
+        "wallet of customer",
+        "update transfers t set amount_minor = amount_minor + 1 from ledger_accounts a where a.id = t.debit_account_id and a.kind = 'wallet' returning a.id::text",
+    ),
+    fault(
+        "invoices",
+        "paid_minor",
+        "update invoices set prepaid_minor = prepaid_minor + 1 where ctid = (select min(ctid) from invoices where state <> 'draft') returning id::text",
     ),
     // Communications.
     fault(

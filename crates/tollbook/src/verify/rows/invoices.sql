@@ -32,10 +32,10 @@ left join (
     cross join lateral (select count(*) from invoice_taxes x where x.organization_id = $1 and x.invoice_id = i.id) x
     where i.state = 'draft' and (l.count > 0 or x.count > 0 or i.subtotal_minor <> 0 or i.tax_minor <> 0 or i.total_minor <> 0)
     union all
-    select 'invoices', i.id::text, 'paid_minor', a.sum::text, i.paid_minor::text
+    select 'invoices', i.id::text, 'paid_minor', (a.sum + i.prepaid_minor)::text, i.paid_minor::text
     from chunk i
     cross join lateral (select coalesce(sum(a.amount_minor), 0) as sum from payment_allocations a where a.organization_id = $1 and a.invoice_id = i.id) a
-    where i.paid_minor <> a.sum
+    where i.paid_minor <> a.sum + i.prepaid_minor
     union all
     select 'invoices', i.id::text, 'credited_minor', n.sum::text, i.credited_minor::text
     from chunk i

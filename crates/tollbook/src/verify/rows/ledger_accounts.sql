@@ -1,5 +1,6 @@
--- Accounts after $2: what a payer owes by the ledger is what the payer's documents leave open, and the payer's credit is
--- what was paid and credited beyond that; the running sum of an account of credit is that of its transfers.
+-- Accounts after $2: what a payer owes by the ledger is what the payer's documents leave open, less what a wallet has paid
+-- ahead of them, and the payer's credit is what was paid and credited beyond that; the running sum of an account of credit
+-- is that of its transfers; what is in a wallet by the ledger is its balance.
 with chunk as materialized (
     select * from ledger_accounts where organization_id = $1 and id > $2 order by id limit $3
 )
@@ -7,7 +8,7 @@ select n.next as "next?", w.place as "place?", w.key as "key?", w.what as "what?
 from (select (select id from chunk order by id offset $3::bigint - 1 limit 1) as next) n
 left join (
     select 'ledger_accounts' as place, a.id::text as key, 'balance of ' || a.payer || ' ' || coalesce(a.customer_id::text, '') as what,
-        i.open::text as expected, (d.sum - c.sum)::text as found
+        (i.open - p.unapplied)::text as expected, (d.sum - c.sum)::text as found
     from chunk a
     cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.debit_account_id = a.id) d
     cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.credit_account_id = a.id) c
@@ -17,7 +18,23 @@ left join (
         where i.organization_id = $1 and i.customer_id is not distinct from a.customer_id and i.payer = a.payer and i.currency = a.currency
             and i.state in ('finalized', 'paid', 'uncollectible')
     ) i
-    where a.kind = 'receivable' and d.sum - c.sum <> i.open
+    cross join lateral (
+        select coalesce(sum(p.unapplied * power(10::numeric, p.minor_digits)), 0)::bigint as unapplied
+        from wallets p
+        where p.organization_id = $1 and p.customer_id is not distinct from a.customer_id and p.payer = a.payer and p.currency = a.currency
+    ) p
+    where a.kind = 'receivable' and d.sum - c.sum <> i.open - p.unapplied
+    union all
+    select 'ledger_accounts', a.id::text, 'wallet of ' || a.payer || ' ' || coalesce(a.customer_id::text, ''), p.balance::text, (c.sum - d.sum)::text
+    from chunk a
+    cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.debit_account_id = a.id) d
+    cross join lateral (select coalesce(sum(t.amount_minor), 0) as sum from transfers t where t.organization_id = $1 and t.credit_account_id = a.id) c
+    cross join lateral (
+        select coalesce(sum(p.balance * power(10::numeric, p.minor_digits)), 0)::bigint as balance
+        from wallets p
+        where p.organization_id = $1 and p.customer_id is not distinct from a.customer_id and p.payer = a.payer and p.currency = a.currency
+    ) p
+    where a.kind = 'wallet' and c.sum - d.sum <> p.balance
     union all
     select 'ledger_accounts', a.id::text, 'credit_minor', (c.sum - d.sum)::text, a.credit_minor::text
     from chunk a
@@ -38,8 +55,8 @@ left join (
         where n.organization_id = $1 and n.customer_id is not distinct from a.customer_id and n.payer = a.payer and n.currency = a.currency
     ) n
     cross join lateral (
-        -- What the documents come to, less what of it is open.
-        select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0)), 0) as owed
+        -- What the documents come to, less what of it is open or was paid from a wallet.
+        select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0) - i.prepaid_minor), 0) as owed
         from invoices i
         where i.organization_id = $1 and i.customer_id is not distinct from a.customer_id and i.payer = a.payer and i.currency = a.currency
             and i.state in ('finalized', 'paid', 'uncollectible')

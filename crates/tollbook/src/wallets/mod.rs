@@ -1,0 +1,14 @@
+//! Prepaid credit of payers. What is charged is drawn from it at once, the oldest expiring credit first; what there is no
+//! credit for is kept, and asked for by an invoice.
+//!
+//! A wallet is locked after the account and the drafts that it pays for, and before the ledger.
+
+pub(crate) mod api;
+mod draw;
+mod expire;
+mod ops;
+mod read;
+mod store;
+
+pub(crate) use draw::{DueDocument, Spent, charged, charged_again, pay};
+pub(crate) use expire::expire_due;
