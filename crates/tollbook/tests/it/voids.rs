@@ -1,7 +1,7 @@
 //! Invoices that are withdrawn: they keep their number and owe nothing, and what was used is invoiced once all the same.
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Firm, NewUsage, TestApp, at, per_minute};
 
@@ -172,9 +172,6 @@ async fn what_was_used_is_invoiced_again_on_the_next_document() {
     )
     .await;
     app.settle().await;
-    let before = app
-        .texts("select sum(total_minor)::text from invoices where state <> 'draft'")
-        .await;
     let february = app
         .texts("select number_seq::text from invoices where kind = 'period' and state <> 'draft'")
         .await;
@@ -197,10 +194,12 @@ async fn what_was_used_is_invoiced_again_on_the_next_document() {
     app.settle().await;
     app.assert_clean().await;
     let document = app.read(&firm, &path).await;
-    assert_eq!(
-        (&document["items"], &document["total"]),
-        (&draft["items"], &draft["total"])
-    );
+    // What the draft said, and April's fee in advance.
+    let in_march = |it: &&Value| it["startsAt"] != "2026-04-01T00:00:00Z";
+    let items = document["items"].as_array().unwrap();
+    let items: Vec<&Value> = items.iter().filter(in_march).collect();
+    assert_eq!(json!(items), draft["items"]);
+    assert_eq!(document["total"], "10.50");
     let march = february + 1;
     let lines: Vec<String> = app
         .texts(LINES)
@@ -245,7 +244,6 @@ async fn what_was_used_is_invoiced_again_on_the_next_document() {
     assert_eq!(app.texts(usage).await, ["50"]);
     let fees = "select count(*) from (select period_id from charges where period_id is not null group by period_id having count(*) <> 1) t";
     assert_eq!(app.count(fees).await, 0);
-    assert!(!before.is_empty());
     // Credit notes know the meters of lines that were gathered again.
     let april = app.texts("select id::text from invoices where state = 'finalized' order by number_seq desc limit 1").await.remove(0);
     let path = format!("/api/admin/invoices/{april}/credit-notes");
