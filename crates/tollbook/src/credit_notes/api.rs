@@ -27,7 +27,8 @@ const LINES_MAX: usize = 500;
 pub(crate) struct Filter {
     org_id: Option<OrganizationId>,
     customer_id: Option<CustomerId>,
-    invoice_id: Option<InvoiceId>,
+    #[serde(rename = "invoiceId")]
+    invoice: Option<InvoiceId>,
 }
 
 /// `GET /api/admin/credit-notes`: the latest first.
@@ -39,7 +40,7 @@ pub(crate) async fn list(
 ) -> Result<Json<List<Note>>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
-    let (invoice, after) = (filter.invoice_id, paging.key()?);
+    let (invoice, after) = (filter.invoice, paging.key()?);
     let rows = read::notes(&mut tx, listed, invoice, None, after, paging.rows()).await?;
     Ok(Json(paging.page(rows, |note| Cursor { id: note.id })?))
 }

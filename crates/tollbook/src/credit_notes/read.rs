@@ -61,7 +61,8 @@ pub(crate) struct Tax {
     /// Whether the lines include it.
     inclusive: bool,
     base: String,
-    tax: String,
+    #[serde(rename = "tax")]
+    amount: String,
 }
 
 /// The place of a credit note in a list: the latest first.
@@ -165,7 +166,7 @@ pub(super) async fn one(tx: &mut PgConnection, listed: Listed, id: CreditNoteId)
                 percent: plain(row.percent),
                 inclusive: row.inclusive,
                 base: amount(row.base_minor),
-                tax: amount(row.tax_minor),
+                amount: amount(row.tax_minor),
             })
             .collect(),
     })
