@@ -85,12 +85,13 @@ pub(crate) struct ActPage {
 
 impl ActPage {
     fn heading(&self) -> String {
-        let message = match self.act {
-            Act::Payment => self.page.say("act-payment-title"),
-            Act::CreditNote => self.page.say("act-credit-title"),
-            Act::Void => self.page.say("act-void-title"),
-        };
-        message.with("number", self.number.as_str()).to_string()
+        let number = self.number.as_str();
+        match self.act {
+            Act::Payment => self.page.say("act-payment-title").with("number", number),
+            Act::CreditNote => self.page.say("act-credit-title").with("number", number),
+            Act::Void => self.page.say("act-void-title").with("number", number),
+        }
+        .to_string()
     }
 
     fn lede(&self) -> String {
