@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::{CustomerId, OrganizationId};
 use tollbook_core::payer::{Payer, PayerKind};
@@ -14,6 +15,16 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Seller {
     caller: Caller,
+}
+
+/// Whose things are asked for, in the query of a request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PayerFilter {
+    /// An organization, which pays the platform unless a customer is named.
+    pub(crate) org_id: Option<OrganizationId>,
+    /// A customer, who pays the organization.
+    pub(crate) customer_id: Option<CustomerId>,
 }
 
 /// One sale: who acts, in which organization, and who pays.

@@ -22,7 +22,7 @@ use crate::db::Tx;
 use crate::error::{Error, FieldError, Result};
 use crate::http::input::{Input, Params, Path, ShortText};
 use crate::http::list::{List, Paging};
-use crate::http::seller::{Listed, Sale, Seller};
+use crate::http::seller::{Listed, PayerFilter, Sale, Seller};
 use crate::{customers, organizations};
 
 /// Most lines of one invoice.
@@ -66,14 +66,6 @@ pub(crate) async fn get(
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
     Ok(Json(read(&mut tx, listed, id).await?))
-}
-
-/// Who is looked at.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PayerFilter {
-    org_id: Option<OrganizationId>,
-    customer_id: Option<CustomerId>,
 }
 
 /// `GET /api/admin/invoices/preview`: a payer's running period as it would be invoiced now, a document for each currency.

@@ -25,19 +25,11 @@ use crate::http::caller::OrgAdmin;
 use crate::http::csv::{self, Chunk};
 use crate::http::input::{Input, Params, Path, ShortText};
 use crate::http::list::Paging;
-use crate::http::seller::{Listed, Sale, Seller};
+use crate::http::seller::{Listed, PayerFilter, Sale, Seller};
 use crate::organizations;
 
 /// Longest reference in characters.
 const REFERENCE_MAX: usize = 200;
-
-/// Whose payments.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Filter {
-    org_id: Option<OrganizationId>,
-    customer_id: Option<CustomerId>,
-}
 
 /// `GET /api/admin/payments`: the latest recorded first.
 pub(crate) async fn list(
@@ -45,7 +37,7 @@ pub(crate) async fn list(
     seller: Seller,
     headers: HeaderMap,
     paging: Paging,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Response> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     answer(app, actor, listed, &headers, &paging).await
@@ -131,7 +123,7 @@ pub(crate) async fn get(
     State(app): State<App>,
     seller: Seller,
     Path(id): Path<PaymentId>,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<Whole>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
@@ -309,7 +301,7 @@ pub(crate) async fn reverse(
     State(app): State<App>,
     seller: Seller,
     Path(id): Path<PaymentId>,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
     Input(input): Input<ReasonInput>,
 ) -> Result<(StatusCode, Json<Whole>)> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
@@ -340,7 +332,7 @@ pub(crate) async fn unallocate(
     State(app): State<App>,
     seller: Seller,
     Path(id): Path<PaymentId>,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
     Input(input): Input<UnallocateInput>,
 ) -> Result<Json<Whole>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;

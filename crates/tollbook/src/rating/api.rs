@@ -20,17 +20,9 @@ use crate::audit::{self, Deed};
 use crate::error::{Error, OnConstraint as _, Result};
 use crate::http::input::{Input, Params, ShortText};
 use crate::http::list::{List, Paging};
-use crate::http::seller::{Listed, Sale, Seller};
+use crate::http::seller::{Listed, PayerFilter, Sale, Seller};
 use crate::metering::{self, NewUsage};
 use crate::organizations;
-
-/// Whose charges.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Filter {
-    org_id: Option<OrganizationId>,
-    customer_id: Option<CustomerId>,
-}
 
 /// A charge in force, with its usage.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -73,7 +65,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     seller: Seller,
     paging: Paging,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<List<ChargeView>>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;

@@ -18,26 +18,18 @@ use crate::audit::{self, Deed};
 use crate::error::{Error, Result};
 use crate::http::input::{Input, Params};
 use crate::http::list::{List, Paging};
-use crate::http::seller::{Listed, Sale, Seller};
+use crate::http::seller::{Listed, PayerFilter, Sale, Seller};
 use crate::{organizations, plans};
 
 /// A subscription may begin so many years ago or ahead: its periods since then are made at once.
 const YEARS_MAX: i16 = 5;
-
-/// Whose subscriptions.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Filter {
-    org_id: Option<OrganizationId>,
-    customer_id: Option<CustomerId>,
-}
 
 /// `GET /api/admin/org-subscriptions`: what the platform sold, or an organization.
 pub(crate) async fn list(
     State(app): State<App>,
     seller: Seller,
     paging: Paging,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<List<SubscriptionView>>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;

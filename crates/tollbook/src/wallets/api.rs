@@ -17,23 +17,15 @@ use crate::audit::{self, Deed};
 use crate::error::{Error, Result};
 use crate::http::input::{Input, Params, Path, ShortText};
 use crate::http::list::{List, Paging};
-use crate::http::seller::{Listed, Seller};
+use crate::http::seller::{Listed, PayerFilter, Seller};
 use crate::organizations;
-
-/// Whose wallets.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Filter {
-    org_id: Option<OrganizationId>,
-    customer_id: Option<CustomerId>,
-}
 
 /// `GET /api/admin/wallets`: the newest first.
 pub(crate) async fn list(
     State(app): State<App>,
     seller: Seller,
     paging: Paging,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<List<WalletView>>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
@@ -103,7 +95,7 @@ pub(crate) async fn get(
     State(app): State<App>,
     seller: Seller,
     Path(id): Path<WalletId>,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<WalletView>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
@@ -148,7 +140,7 @@ pub(crate) async fn movements(
     seller: Seller,
     Path(id): Path<WalletId>,
     paging: Paging,
-    Params(filter): Params<Filter>,
+    Params(filter): Params<PayerFilter>,
 ) -> Result<Json<List<MovementView>>> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
