@@ -30,6 +30,8 @@ const RUNS: u32 = 30;
 
 const SIMPLE: &str = r#"{"currency":"USD","prices":[{"key":"calls","meter":"CALL_DURATION_SECONDS","increment":"60/60",
     "rate":{"per_unit":{"price":"0.0129","per":60}}}]}"#;
+const SIMPLE_DECK: &str = r#"{"currency":"USD","prices":[{"key":"calls","meter":"CALL_DURATION_SECONDS","increment":"60/60",
+    "rate":{"deck":{"deck":"world","per":60}}}]}"#;
 const DECK: &str = r#"{"currency":"USD","prices":[{"key":"calls","meter":"CALL_DURATION_SECONDS","increment":"30/6",
     "connectionFee":"0.01","rate":{"deck":{"deck":"world","per":60}}}]}"#;
 const FULL: &str = r#"{"currency":"USD",
@@ -165,6 +167,7 @@ fn main() {
         deck.entries().len()
     );
     measure("per minute", SIMPLE, &deck, &calls);
-    measure("by destination", DECK, &deck, &calls);
+    measure("per minute, by destination", SIMPLE_DECK, &deck, &calls);
+    measure("by destination, connection fee", DECK, &deck, &calls);
     measure("bands, tiers, allowance, trace", FULL, &deck, &calls);
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::discount::{Discount, DiscountError, apply_discount, commitment_gap};
 use super::tax::{TaxTreatment, TaxedLine, Totals, totals};
 use super::trace::{LineItem, LineTrace, Tracer};
@@ -9,8 +11,10 @@ use crate::money::{Currency, Money, MoneyError, Overflow, Quantity, Rounding};
 use crate::plans::Key;
 use crate::rating::{ChargePart, PartKind};
 
-/// Charges that are being gathered into lines.
-#[derive(Debug, Clone, Default)]
+/// Charges that are being gathered into lines. Its data form goes on where it was left: gathering in several sittings
+/// comes to the same.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "Gathered", into = "Gathered")]
 pub struct Gathering {
     lines: BTreeMap<Place, Line>,
     pending: u32,
@@ -26,6 +30,77 @@ struct Line {
     band: Option<Key>,
     quantity: Quantity,
     tracer: Tracer,
+}
+
+/// A gathering as data.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Gathered {
+    lines: Vec<GatheredLine>,
+    #[serde(default)]
+    pending: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GatheredLine {
+    group: String,
+    kind: PartKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_key: Option<Key>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    band: Option<Key>,
+    quantity: Quantity,
+    charges: u32,
+    items: Vec<LineItem>,
+}
+
+impl From<Gathering> for Gathered {
+    fn from(gathering: Gathering) -> Self {
+        let line = |((_, group), line): (Place, Line)| {
+            let (charges, items) = line.tracer.into_parts();
+            GatheredLine {
+                group,
+                kind: line.kind,
+                price_key: line.price_key,
+                band: line.band,
+                quantity: line.quantity,
+                charges,
+                items,
+            }
+        };
+        Self {
+            lines: gathering.lines.into_iter().map(line).collect(),
+            pending: gathering.pending,
+        }
+    }
+}
+
+impl TryFrom<Gathered> for Gathering {
+    type Error = Overflow;
+
+    fn try_from(gathered: Gathered) -> Result<Self, Overflow> {
+        let line = |line: GatheredLine| {
+            Ok((
+                (line.kind != PartKind::Fee, line.group),
+                Line {
+                    kind: line.kind,
+                    price_key: line.price_key,
+                    band: line.band,
+                    quantity: line.quantity,
+                    tracer: Tracer::resume(line.charges, line.items)?,
+                },
+            ))
+        };
+        Ok(Self {
+            lines: gathered
+                .lines
+                .into_iter()
+                .map(line)
+                .collect::<Result<_, _>>()?,
+            pending: gathered.pending,
+        })
+    }
 }
 
 /// What a document needs beside its charges.
@@ -299,6 +374,18 @@ mod tests {
             serde_json::from_slice::<LineTrace>(&stored).unwrap(),
             preview.lines[3].trace
         );
+    }
+
+    #[test]
+    fn gathering_goes_on_where_it_was_left() {
+        let whole = gathered().preview(&conditions(None, None)).unwrap();
+        let text = serde_json::to_string(&gathered()).unwrap();
+        let left: Gathering = serde_json::from_str(&text).unwrap();
+        assert_eq!(left.preview(&conditions(None, None)).unwrap(), whole);
+        // A quantity that is divided by nothing is no line.
+        let broken = text.replacen(r#""per":"30""#, r#""per":"0""#, 1);
+        assert_ne!(broken, text);
+        assert!(serde_json::from_str::<Gathering>(&broken).is_err());
     }
 
     #[test]

@@ -130,6 +130,24 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
+    /// Goes on where another tracer stopped.
+    pub(super) fn resume(charges: u32, items: Vec<LineItem>) -> Result<Self, Overflow> {
+        let mut exact = Fraction::ZERO;
+        for item in &items {
+            exact = exact.checked_add(item.amount()?)?;
+        }
+        Ok(Self {
+            charges,
+            items,
+            exact,
+        })
+    }
+
+    /// Charges so far, and what they have in common.
+    pub(super) fn into_parts(self) -> (u32, Vec<LineItem>) {
+        (self.charges, self.items)
+    }
+
     /// Adds a charge of which the amount is known.
     pub(super) fn add(&mut self, part: &ChargePart, amount: Fraction) -> Result<(), Overflow> {
         self.charges = self.charges.checked_add(1).ok_or(Overflow)?;

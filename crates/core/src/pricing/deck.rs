@@ -62,22 +62,29 @@ pub enum DeckProblem {
     Twice(String),
 }
 
+/// How many first four digits there are, and how many padded numbers begin with the same.
+const HEADS: u64 = 10_000;
+const PER_HEAD: u64 = 100_000_000_000;
+
 /// A price deck made ready for looking up numbers.
 ///
 /// Prefixes are sorted as numbers padded to fifteen digits, each with a link to the longest shorter prefix that it
 /// begins with. The prefixes of a number are then its predecessor in that order and what it links to, so a lookup is
-/// one binary search in a small array and a few steps.
+/// one binary search among those with the same first digits and a few steps.
 #[derive(Clone, Default)]
 pub struct Deck {
     entries: Vec<DeckEntry>,
-    /// Padded prefixes in ascending order.
-    padded: Vec<u64>,
-    /// For each of them in the same order.
+    /// For each of the first four digits a padded number can have, and for what comes after them all: how many padded
+    /// prefixes are below.
+    below: Vec<u32>,
+    /// In ascending order, shorter before longer. All that a lookup needs of one is next to each other in memory.
     prefixes: Vec<Prefix>,
 }
 
 #[derive(Clone, Copy)]
 struct Prefix {
+    /// The prefix, padded.
+    start: u64,
     /// Numbers that begin with it are this many, padded.
     width: u64,
     /// The longest shorter prefix that this one begins with.
@@ -86,6 +93,15 @@ struct Prefix {
     first: u32,
     /// How many entries it has.
     count: u32,
+}
+
+impl Prefix {
+    /// Whether a padded number begins with it.
+    fn begins(&self, number: u64) -> bool {
+        number
+            .checked_sub(self.start)
+            .is_some_and(|offset| offset < self.width)
+    }
 }
 
 impl Deck {
@@ -99,11 +115,10 @@ impl Deck {
         lines.sort_by_key(|((padded, width), line, _)| (*padded, std::cmp::Reverse(*width), *line));
         let mut deck = Self::default();
         let mut open: Vec<u32> = Vec::new();
-        for ((padded, width), line, entry) in lines {
+        for ((start, width), line, entry) in lines {
             let index = u32::try_from(deck.entries.len()).unwrap_or(u32::MAX);
-            let is_same = deck.padded.last() == Some(&padded)
-                && deck.prefixes.last().is_some_and(|last| last.width == width);
-            if is_same {
+            let is_same = |last: &Prefix| last.start == start && last.width == width;
+            if deck.prefixes.last().is_some_and(is_same) {
                 if deck
                     .last_entries()
                     .iter()
@@ -118,34 +133,46 @@ impl Deck {
             } else {
                 while open
                     .last()
-                    .is_some_and(|open| !deck.contains(*open, padded))
+                    .is_some_and(|open| deck.prefix(*open).is_none_or(|it| !it.begins(start)))
                 {
                     open.pop();
                 }
                 let own = u32::try_from(deck.prefixes.len()).unwrap_or(u32::MAX);
                 deck.prefixes.push(Prefix {
+                    start,
                     width,
                     parent: open.last().copied(),
                     first: index,
                     count: 1,
                 });
-                deck.padded.push(padded);
                 open.push(own);
             }
             deck.entries.push(entry);
         }
+        deck.below = (0..=HEADS).map(|head| deck.count_below(head)).collect();
         Ok(deck)
     }
 
-    /// Whether a padded number begins with a prefix.
-    fn contains(&self, prefix: u32, number: u64) -> bool {
-        let index = usize::try_from(prefix).unwrap_or(usize::MAX);
-        let (Some(start), Some(prefix)) = (self.padded.get(index), self.prefixes.get(index)) else {
-            return false;
-        };
-        number
-            .checked_sub(*start)
-            .is_some_and(|offset| offset < prefix.width)
+    fn count_below(&self, head: u64) -> u32 {
+        let below = self
+            .prefixes
+            .partition_point(|it| it.start.checked_div(PER_HEAD).is_some_and(|own| own < head));
+        u32::try_from(below).unwrap_or(u32::MAX)
+    }
+
+    /// The last prefix that is not above a padded number.
+    fn last_not_above(&self, padded: u64) -> Option<&Prefix> {
+        let head = usize::try_from(padded.checked_div(PER_HEAD)?).ok()?;
+        let from = usize::try_from(*self.below.get(head)?).ok()?;
+        let to = usize::try_from(*self.below.get(head.checked_add(1)?)?).ok()?;
+        let alike = self.prefixes.get(from..to)?;
+        let not_above = alike.partition_point(|it| it.start <= padded);
+        self.prefixes
+            .get(from.checked_add(not_above)?.checked_sub(1)?)
+    }
+
+    fn prefix(&self, index: u32) -> Option<&Prefix> {
+        self.prefixes.get(usize::try_from(index).ok()?)
     }
 
     fn last_entries(&self) -> &[DeckEntry] {
@@ -165,23 +192,15 @@ impl Deck {
     /// The entry with the longest prefix of the number among those in force at `at`.
     pub fn find(&self, number: &E164, at: Timestamp) -> Option<&DeckEntry> {
         let (padded, _) = pad(number.digits())?;
-        let mut next = self
-            .padded
-            .partition_point(|start| *start <= padded)
-            .checked_sub(1);
-        while let Some(index) = next {
-            let prefix = self.prefixes.get(index)?;
-            let found = self.contains(u32::try_from(index).ok()?, padded);
-            if let Some(entry) = self
-                .entries_of(prefix)
-                .iter()
-                .find(|entry| found && in_force(entry, at))
+        let mut next = self.last_not_above(padded);
+        while let Some(prefix) = next {
+            let mut entries = self.entries_of(prefix).iter();
+            if prefix.begins(padded)
+                && let Some(entry) = entries.find(|entry| in_force(entry, at))
             {
                 return Some(entry);
             }
-            next = prefix
-                .parent
-                .and_then(|parent| usize::try_from(parent).ok());
+            next = prefix.parent.and_then(|parent| self.prefix(parent));
         }
         None
     }
@@ -240,6 +259,9 @@ fn overlap(one: &DeckEntry, other: &DeckEntry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn entry(prefix: &str, price: &str) -> DeckEntry {
@@ -298,6 +320,29 @@ mod tests {
             seen,
             [Some("0.03"), Some("0.02"), Some("0.01"), None].map(|text| text.map(str::to_owned))
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        /// A deck of many prefixes that begin with each other finds what looking at all of them finds.
+        #[test]
+        fn no_longer_prefix_is_missed(
+            prefixes in btree_set("[129][019]{0,6}", 0..60),
+            numbers in vec("[129][019]{9,11}", 1..20),
+        ) {
+            let entries = prefixes.iter().map(|prefix| entry(prefix, "1")).collect();
+            let deck = Deck::new(entries).unwrap();
+            for number in numbers {
+                let longest = prefixes
+                    .iter()
+                    .filter(|prefix| number.starts_with(prefix.as_str()))
+                    .max_by_key(|prefix| prefix.len());
+                let number = format!("+{number}").parse().unwrap();
+                let found = deck.find(&number, Timestamp::UNIX_EPOCH);
+                prop_assert_eq!(found.map(|entry| &entry.prefix), longest);
+            }
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use uuid::Uuid;
 use super::grants::{GrantError, due_grants, forfeits};
 use super::state::{Grant, State};
 use crate::ids::GrantId;
-use crate::plans::Document;
+use crate::plans::{Document, GrantCycle};
 use crate::subscriptions::Schedule;
+use crate::time::Period;
 
 /// Keeps an account's state in step with time. Rating by itself knows no calendar of periods; where they are not stored,
 /// as in a trial of a plan, this makes them.
@@ -17,6 +18,8 @@ pub struct Cycles<'a> {
     schedule: Schedule,
     /// Years from the same anchor, for what is granted by the year.
     years: Schedule,
+    /// When the subscription is in force; always if `None`.
+    in_force: Option<Vec<Period>>,
     /// The next instant at which a period or a year begins; `None` until the first usage.
     next: Option<Timestamp>,
 }
@@ -29,8 +32,16 @@ impl<'a> Cycles<'a> {
             document,
             schedule,
             years,
+            in_force: None,
             next: None,
         })
+    }
+
+    /// Only these stretches are in force: a cycle that has nothing of them grants nothing.
+    #[must_use]
+    pub fn in_force(mut self, stretches: Vec<Period>) -> Self {
+        self.in_force = Some(stretches);
+        self
     }
 
     /// Brings `state` to the period in which `at` lies, which must not be before the state's own: at the start of each
@@ -85,6 +96,9 @@ impl<'a> Cycles<'a> {
                     grant.forfeited = grant.forfeited.checked_add(forfeit.quantity)?;
                 }
             }
+            if !self.is_in_force(allowance.every, at)? {
+                continue;
+            }
             state.grants.push(Grant {
                 id: free_id(&state.grants),
                 allowance_key: due.allowance_key,
@@ -96,6 +110,19 @@ impl<'a> Cycles<'a> {
             });
         }
         Ok(())
+    }
+
+    /// Whether the subscription is in force at any time of the cycle that `at` is in.
+    fn is_in_force(&self, every: GrantCycle, at: Timestamp) -> Result<bool, GrantError> {
+        let Some(stretches) = &self.in_force else {
+            return Ok(true);
+        };
+        let schedule = match every {
+            GrantCycle::Period => &self.schedule,
+            GrantCycle::Year => &self.years,
+        };
+        let cycle = schedule.period(schedule.index_at(at)?)?;
+        Ok(stretches.iter().any(|it| it.intersect(&cycle).is_some()))
     }
 }
 
@@ -115,6 +142,40 @@ mod tests {
 
     use super::*;
     use crate::plans::Offer;
+
+    #[test]
+    fn a_cycle_that_is_wholly_paused_grants_nothing() {
+        let json = r#"{"currency":"USD","prices":[{"key":"c","meter":"CALL_DURATION_SECONDS","rate":{"per_unit":{"price":1}}}],
+            "allowances":[{"key":"month","meters":["CALL_DURATION_SECONDS"],"quantity":100,"rollover":{"cycles":1}},
+                          {"key":"year","meters":["CALL_DURATION_SECONDS"],"quantity":7,"every":"year"}]}"#;
+        let document = Offer::read(json.as_bytes()).unwrap().document;
+        let schedule = Schedule::new(date(2026, 1, 1), 1, "UTC".parse().unwrap()).unwrap();
+        let stretch =
+            |from: &str, to: &str| Period::new(from.parse().unwrap(), to.parse().unwrap()).unwrap();
+        // Paused from the middle of January to the middle of March.
+        let mut cycles = Cycles::new(&document, schedule).unwrap().in_force(vec![
+            stretch("2026-01-01T00:00:00Z", "2026-01-15T00:00:00Z"),
+            stretch("2026-03-15T00:00:00Z", "2026-05-01T00:00:00Z"),
+        ]);
+        let mut state = State::new("2026-01-01T00:00:00Z".parse().unwrap());
+        cycles
+            .advance(&mut state, "2026-06-15T00:00:00Z".parse().unwrap())
+            .unwrap();
+        let granted: Vec<_> = state
+            .grants
+            .iter()
+            .map(|grant| format!("{} {}", grant.allowance_key, grant.starts_at))
+            .collect();
+        assert_eq!(
+            granted,
+            [
+                "month 2026-01-01T00:00:00Z",
+                "year 2026-01-01T00:00:00Z",
+                "month 2026-03-01T00:00:00Z",
+                "month 2026-04-01T00:00:00Z",
+            ]
+        );
+    }
 
     #[test]
     fn periods_and_years_begin_where_they_do() {

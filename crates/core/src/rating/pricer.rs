@@ -7,6 +7,7 @@ use super::terms::{PriceTerms, RateTerms, Terms};
 use super::trace::{BandTrace, DestinationTrace, FixedFee, Item, TierTrace, TimeTrace, Trace};
 use super::usage::{ProviderCost, Usage};
 use crate::money::{Fraction, Overflow, Price, Quantity};
+use crate::phone::E164;
 use crate::plans::{DurationStep, Key, Rate};
 use crate::pricing::{DeckEntry, model};
 
@@ -179,7 +180,7 @@ impl<'a> Pricer<'a> {
                 let entry = self.destination(piece, rate, deck)?;
                 let destination = Some(DestinationTrace {
                     deck: deck.clone(),
-                    prefix: entry.prefix.clone(),
+                    prefix: self.prefix(entry),
                 });
                 Ok(Priced {
                     destination,
@@ -255,6 +256,13 @@ impl<'a> Pricer<'a> {
             destination(self.usage, rate)?
         };
         entry.ok_or_else(|| Error::NoDestination(deck.clone()))
+    }
+
+    /// The entry's prefix, which is how the number begins: that is at hand already, the text of one of many entries is not.
+    fn prefix(&self, entry: &DeckEntry) -> String {
+        let digits = self.usage.destination.as_ref().map(E164::digits);
+        let prefix = digits.and_then(|digits| digits.get(..entry.prefix.len()));
+        prefix.unwrap_or_default().to_owned()
     }
 
     /// What is due once per usage, with the first piece that is charged in this way. A piece that is priced otherwise,

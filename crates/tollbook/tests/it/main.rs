@@ -30,6 +30,7 @@ mod minutes;
 mod numbers;
 mod payments;
 mod rate;
+mod rate_periods;
 mod rating;
 mod recordings;
 mod relations;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::support::desk::{Desk, calls, text};
 
 const SUPPORT: &str = r#"{"currency":"USD","baseFee":120,
  "calendar":{"zone":"America/New_York","otherwise":"after_hours","rules":[
@@ -25,73 +25,6 @@ c3,outgoing,,+12125550123,2026-01-06T15:00:00Z,,2026-01-06T15:00:20Z,,,
 m1,,,,2026-01-06T16:00:00Z,,,SMS_SENT,1,0.0079
 m2,,,,2026-01-06T16:00:01Z,,,SMS_SENT,2,
 ";
-
-/// A folder with files, and the program in it.
-struct Desk(TempDir);
-
-impl Desk {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        for (name, text) in files {
-            desk.write(name, text);
-        }
-        desk
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollbook"));
-        command
-            .env_clear()
-            .current_dir(self.path())
-            .arg("rate")
-            .args(arguments.split_whitespace());
-        command
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn printed(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    fn json(&self, arguments: &str) -> Value {
-        serde_json::from_str(&self.printed(&format!("{arguments} --json"))).unwrap()
-    }
-
-    fn refused(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
-        assert_eq!(
-            text(&output.stdout),
-            "",
-            "nothing is printed before all was read"
-        );
-        text(&output.stderr)
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn calls(lines: &[&str]) -> String {
-    let head = "id,direction,to,started_at,billable_seconds";
-    std::iter::once(&head)
-        .chain(lines)
-        .fold(String::new(), |file, line| file + line + "\n")
-}
 
 #[test]
 fn charges_are_printed_with_how_they_came_about() {
@@ -136,6 +69,10 @@ fn charges_are_printed_with_how_they_came_about() {
             = the provider's price with its mark-up
 
         from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z
+          base/fee 31: 120.00 USD
+            1 charge
+            + 31 days × 120 USD ÷ 31 days
+            = 120 USD
           sms/usage 1: 0.01 USD
             1 charge
             + 0.00948 USD (providers' prices with mark-up, 1 times)
@@ -156,15 +93,18 @@ fn charges_are_printed_with_how_they_came_about() {
             1 charge
             + 60 units × 3 USD ÷ 60 units
             = 3 USD
-          total: 3.78 USD
+          total: 123.78 USD
           pending charges: 1
 
-        total 3.78 USD
+        total 123.78 USD
 
         account
             {
               "zone": "UTC",
               "anchorOn": "2026-01-01",
+              "subscription": {
+                "startsAt": "2026-01-01T00:00:00Z"
+              },
               "periodStart": "2026-01-01T00:00:00Z",
               "grants": [
                 {
@@ -212,7 +152,7 @@ fn json_says_the_same_and_lines_add_up() {
     let period = &printed["periods"][0];
     assert_eq!(
         (&period["total"], &period["pending"]),
-        (&"3.78".into(), &1.into())
+        (&"123.78".into(), &1.into())
     );
     for line in period["lines"].as_array().unwrap() {
         assert_eq!(line["trace"]["v"], 1);
@@ -224,6 +164,7 @@ fn json_says_the_same_and_lines_add_up() {
         );
     }
     assert_eq!(printed["account"]["grants"][0]["used"], "100");
+    assert_eq!(printed["account"]["open"]["gathered"]["pending"], 1);
 }
 
 #[test]

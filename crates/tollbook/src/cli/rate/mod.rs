@@ -3,8 +3,10 @@
 mod account;
 mod calls;
 mod decks;
+mod file;
 mod print;
 mod sheet;
+mod subscription;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,13 +14,15 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, ValueEnum};
 use tollbook_core::money::Rounding;
+use tollbook_core::phone::E164;
 use tollbook_core::plans::{Document, Offer};
 use tollbook_core::rating::{NotChargedReason, Rated, Surroundings, Terms};
 use tollbook_core::time::Zone;
 
-use self::account::{Account, AccountFile};
+use self::account::Account;
 use self::calls::Calls;
 use self::decks::DeckFile;
+use self::file::AccountFile;
 use self::print::Printer;
 use super::output;
 
@@ -32,7 +36,7 @@ pub(super) struct Rate {
     /// The calls as CSV; `-` is standard input
     #[arg(long, value_name = "FILE")]
     calls: PathBuf,
-    /// Allowance, tiers and wallet to begin with, as JSON
+    /// Subscription, tax, allowance, tiers and wallet to begin with, as JSON
     #[arg(long, value_name = "FILE")]
     account: Option<PathBuf>,
     /// Write the account as the calls leave it; it may be the same file
@@ -47,6 +51,9 @@ pub(super) struct Rate {
     /// What happens to exactly half a cent on a line
     #[arg(long, value_enum, default_value = "half-up")]
     rounding: Half,
+    /// Also say how long a call to this number may last after the calls
+    #[arg(long, value_name = "NUMBER")]
+    longest_call: Option<E164>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -70,9 +77,17 @@ Decks have the columns prefix and price, and perhaps connection_fee, increment, 
 
 An account is, with everything optional:
   {"zone": "America/New_York", "anchorOn": "2026-01-31",
-   "wallet": {"currency": "USD", "lots": [{"left": "20.00", "receivedAt": "2026-01-01T00:00:00Z"}]}}
-What is printed or written as the account afterwards also has periodStart, grants and tiers, and can be given again
-with the next calls.
+   "subscription": {"startsAt": "2026-01-31T05:00:00Z", "endsAt": null,
+                    "pauses": [{"startsAt": "2026-03-01T05:00:00Z", "endsAt": "2026-04-01T04:00:00Z"}]},
+   "tax": {"rates": [{"name": "VAT", "percent": "19", "inclusive": false}]}, "discount": {"percent": "10"},
+   "wallet": {"currency": "USD", "creditLimit": "5.00",
+              "lots": [{"left": "20.00", "receivedAt": "2026-01-01T00:00:00Z"}],
+              "reservations": [{"call": "c7", "amount": "2.00", "expiresAt": "2026-01-05T13:00:00Z"}]}}
+tax may also be "exempt" or "reverse_charge", discount also {"amount": "5.00"}. Without a subscription there is one from
+the start of the first period. Base fees are due for what is neither trial nor pause, and a period's usage is filled up
+to the plan's minimum commitment if a fee is due for any of it. The last period is added up as if it were over. The
+account that --account-out writes, or --json prints, also has periodStart, what the open period has so far, grants and
+tiers; given again with the next calls, it comes to the same as all calls at once.
 
 Examples:
   tollbook rate --plan plan.json --calls calls.csv
@@ -86,7 +101,7 @@ impl Rate {
             Some(path) => AccountFile::read(path)?,
             None => AccountFile::default(),
         };
-        let zone = file.zone().unwrap_or(&self.zone).clone();
+        let zone = file.zone.as_ref().unwrap_or(&self.zone).clone();
         let terms = self.terms(&document, zone.clone())?;
         let calls = Calls::open(&self.calls)?;
         let rounding = match self.rounding {
@@ -95,13 +110,11 @@ impl Rate {
         };
         let first_at = calls.first_at();
         let mut account = Account::new(&document, &terms, file, zone, first_at, rounding)?;
-        let mut printer = Printer::new(self.json, terms.currency())?;
+        let mut printer = Printer::new(self.json, terms.currency(), document.proration)?;
         for metered in calls.in_order()? {
             let metered = metered?;
-            if let Some(closed) = account.enter(&metered)? {
-                printer.keep(closed);
-            }
-            let rated = account.rate(&metered.usage);
+            printer.keep(account.enter(&metered)?);
+            let rated = account.rate(&metered);
             let reason = |rated: &Rated| rated.parts.first()?.trace.reason;
             let is_unpriced =
                 rated.as_ref().ok().and_then(reason) == Some(NotChargedReason::NoPrice);
@@ -110,9 +123,10 @@ impl Rate {
             }
             printer.charge(&metered, rated.as_ref())?;
         }
-        printer.finish(account.close()?, &account, self.account_out.is_none())?;
+        let with_account = self.account_out.is_none();
+        printer.finish(&mut account, with_account, self.longest_call)?;
         if let Some(path) = &self.account_out {
-            account.write(path)?;
+            account.file()?.write(path)?;
         }
         Ok(match account.unrated() {
             0 => ExitCode::SUCCESS,

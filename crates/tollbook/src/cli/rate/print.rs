@@ -3,19 +3,24 @@
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tollbook_core::invoices::LineTrace;
 use tollbook_core::metering::MeterCode;
 use tollbook_core::money::{Currency, Money};
-use tollbook_core::plans::Key;
-use tollbook_core::rating::{ChargePart, Error, Rated, Trace};
+use tollbook_core::phone::E164;
+use tollbook_core::plans::{Key, Proration};
+use tollbook_core::rating::{ChargePart, PartKind, Rated, Trace};
 
-use super::account::{Account, AccountFile, Closed};
+use super::account::{Account, Closed, Unrated};
 use super::calls::Metered;
+use super::file::AccountFile;
 use crate::cli::output;
 
 /// Writes what comes out.
 pub(super) struct Printer {
     is_json: bool,
     currency: Currency,
+    /// What shares of a base fee are counted in.
+    proration: Proration,
     charges: u32,
     periods: Vec<Closed>,
 }
@@ -56,6 +61,12 @@ struct Ending {
     /// Credit that expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     expired: Option<String>,
+    /// What another call may cost, exact in major units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<String>,
+    /// Seconds that a call to the number asked for may last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_call: Option<u32>,
     account: Option<AccountFile>,
 }
 
@@ -65,6 +76,14 @@ struct PeriodView {
     start: String,
     end: String,
     lines: Vec<LineView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commitment: Option<SummandView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount: Option<SummandView>,
+    subtotal: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    taxes: Vec<SummandView>,
+    reverse_charge: bool,
     total: String,
     pending: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,14 +95,36 @@ struct PeriodView {
 struct LineView {
     line: String,
     quantity: String,
+    #[serde(flatten)]
+    summand: SummandView,
+}
+
+/// What a document adds up, and how it came about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummandView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     exact: String,
     amount: String,
     trace: Box<RawValue>,
     text: String,
 }
 
+impl SummandView {
+    fn of(trace: &LineTrace, name: Option<String>, unit: &str) -> Result<Self> {
+        Ok(Self {
+            name,
+            exact: trace.exact.to_string(),
+            amount: trace.amount.amount(),
+            trace: serde_json::value::to_raw_value(trace)?,
+            text: trace.explain(unit),
+        })
+    }
+}
+
 impl Printer {
-    pub(super) fn new(is_json: bool, currency: Currency) -> Result<Self> {
+    pub(super) fn new(is_json: bool, currency: Currency, proration: Proration) -> Result<Self> {
         if is_json {
             output::part(format!(
                 "{{\"currency\":{},\"charges\":[",
@@ -93,21 +134,22 @@ impl Printer {
         Ok(Self {
             is_json,
             currency,
+            proration,
             charges: 0,
             periods: Vec::new(),
         })
     }
 
     /// Keeps a period that is over for the end.
-    pub(super) fn keep(&mut self, closed: Closed) {
-        self.periods.push(closed);
+    pub(super) fn keep(&mut self, closed: Vec<Closed>) {
+        self.periods.extend(closed);
     }
 
     /// Prints what a usage costs, or why that is not known.
     pub(super) fn charge(
         &mut self,
         metered: &Metered,
-        rated: Result<&Rated, &Error>,
+        rated: Result<&Rated, &Unrated>,
     ) -> Result<()> {
         let view = self.view(metered, rated)?;
         let is_first = self.charges == 0;
@@ -145,7 +187,7 @@ impl Printer {
     fn view<'a>(
         &self,
         metered: &'a Metered,
-        rated: Result<&'a Rated, &Error>,
+        rated: Result<&'a Rated, &Unrated>,
     ) -> Result<ChargeView<'a>> {
         let usage = &metered.usage;
         let (parts, amount, error) = match rated {
@@ -178,23 +220,31 @@ impl Printer {
         }
     }
 
-    /// Prints what each period comes to, and the account unless it goes to a file.
+    /// Prints what each period comes to, the last one as if it were over, and what is left; the account too unless it
+    /// goes to a file.
     pub(super) fn finish(
         mut self,
-        last: Option<Closed>,
-        account: &Account<'_>,
+        account: &mut Account<'_>,
         with_account: bool,
+        longest_call_to: Option<E164>,
     ) -> Result<()> {
+        let last = account.add_up()?;
+        let available = account.available(last.as_ref())?;
+        let longest_call = longest_call_to
+            .map(|to| account.longest_call(to, last.as_ref()))
+            .transpose()?;
         self.periods.extend(last);
         let mut total = Money::zero(self.currency);
         for closed in &self.periods {
             total = total.checked_add(closed.preview.totals.total)?;
         }
-        let periods: Result<Vec<_>> = self.periods.iter().map(period_view).collect();
-        let ending = Ending {
+        let periods: Result<Vec<_>> = self.periods.iter().map(|it| self.period(it)).collect();
+        let mut ending = Ending {
             periods: periods?,
             total: total.amount(),
             expired: account.expired().map(Money::amount),
+            available: available.map(|it| it.to_string()),
+            longest_call,
             account: with_account.then(|| account.file()).transpose()?,
         };
         if self.is_json {
@@ -209,23 +259,99 @@ impl Printer {
         if let Some(expired) = &ending.expired {
             output::line(format!("expired credit: {expired} {}", self.currency));
         }
-        if let Some(account) = &ending.account {
+        if let Some(available) = &ending.available {
+            output::line(format!("available: {available} {}", self.currency));
+        }
+        if let Some(seconds) = ending.longest_call {
+            output::line(format!("longest call: {seconds} s"));
+        }
+        if let Some(account) = &mut ending.account {
+            // What the open period has so far stands above.
+            account.open = None;
             output::line("\naccount");
             indented(&serde_json::to_string_pretty(account)?);
         }
         Ok(())
     }
 
+    fn period(&self, closed: &Closed) -> Result<PeriodView> {
+        let preview = &closed.preview;
+        let mut lines = Vec::new();
+        for line in &preview.lines {
+            lines.push(LineView {
+                line: line.group.clone(),
+                quantity: line.quantity.to_string(),
+                summand: SummandView::of(&line.trace, None, self.unit(line.kind))?,
+            });
+        }
+        let summand = |trace: &Option<LineTrace>| {
+            let trace = trace.as_ref();
+            trace
+                .map(|it| SummandView::of(it, None, "units"))
+                .transpose()
+        };
+        let mut taxes = Vec::new();
+        for (tax, trace) in preview.totals.taxes.iter().zip(&preview.taxes) {
+            let (name, percent) = (&tax.rate.name, tax.rate.percent);
+            taxes.push(SummandView::of(
+                trace,
+                Some(format!("{name} {percent} %")),
+                "units",
+            )?);
+        }
+        Ok(PeriodView {
+            start: closed.period.start().to_string(),
+            end: closed.period.end().to_string(),
+            lines,
+            commitment: summand(&preview.commitment)?,
+            discount: summand(&preview.discount)?,
+            subtotal: preview.totals.subtotal.amount(),
+            taxes,
+            reverse_charge: preview.totals.reverse_charge,
+            total: preview.totals.total.amount(),
+            pending: preview.pending,
+            from_wallet: closed.drawn.map(Money::amount),
+        })
+    }
+
+    fn unit(&self, kind: PartKind) -> &'static str {
+        match (kind, self.proration) {
+            (PartKind::Fee, Proration::Days) => "days",
+            (PartKind::Fee, Proration::Seconds) => "s",
+            _ => "units",
+        }
+    }
+
     fn periods_as_text(&self, ending: &Ending) {
         let currency = self.currency;
         for period in &ending.periods {
             output::line(format!("\nfrom {} to {}", period.start, period.end));
-            for line in &period.lines {
-                output::line(format!(
-                    "  {} {}: {} {currency}",
-                    line.line, line.quantity, line.amount
-                ));
-                indented(&line.text);
+            let print = |name: &str, summand: &SummandView| {
+                output::line(format!("  {name}: {} {currency}", summand.amount));
+                indented(&summand.text);
+            };
+            for LineView {
+                line,
+                quantity,
+                summand,
+            } in &period.lines
+            {
+                print(&format!("{line} {quantity}"), summand);
+            }
+            if let Some(commitment) = &period.commitment {
+                print("minimum commitment", commitment);
+            }
+            if let Some(discount) = &period.discount {
+                print("discount", discount);
+            }
+            if !period.taxes.is_empty() {
+                output::line(format!("  without tax: {} {currency}", period.subtotal));
+            }
+            for tax in &period.taxes {
+                print(tax.name.as_deref().unwrap_or("tax"), tax);
+            }
+            if period.reverse_charge {
+                output::line("  the customer owes the tax (reverse charge)");
             }
             output::line(format!("  total: {} {currency}", period.total));
             if let Some(drawn) = &period.from_wallet {
@@ -236,28 +362,6 @@ impl Printer {
             }
         }
     }
-}
-
-fn period_view(closed: &Closed) -> Result<PeriodView> {
-    let mut lines = Vec::new();
-    for line in &closed.preview.lines {
-        lines.push(LineView {
-            line: line.group.clone(),
-            quantity: line.quantity.to_string(),
-            exact: line.trace.exact.to_string(),
-            amount: line.trace.amount.amount(),
-            trace: serde_json::value::to_raw_value(&line.trace)?,
-            text: line.trace.explain("units"),
-        });
-    }
-    Ok(PeriodView {
-        start: closed.period.start().to_string(),
-        end: closed.period.end().to_string(),
-        lines,
-        total: closed.preview.totals.total.amount(),
-        pending: closed.preview.pending,
-        from_wallet: closed.drawn.map(Money::amount),
-    })
 }
 
 /// What one of a meter's quantity is called behind a number.

@@ -14,6 +14,7 @@ mod app;
 mod billing;
 mod calls;
 mod cluster;
+pub(crate) mod desk;
 mod money;
 mod offers;
 mod openphone;
