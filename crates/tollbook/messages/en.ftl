@@ -415,6 +415,16 @@ invoice-heading = Invoice { $number }
 invoice-heading-draft = Draft for { $customer }
 invoice-preview = Preview. This draft has no number yet and can still change.
 invoice-finalizes = Finalized by itself after
+invoice-closing-complete = { $usages ->
+    [0] Nothing was used in the period.
+    [one] The one usage of the period was rated when it was closed.
+   *[other] All { $usages } usages of the period were rated when it was closed.
+}
+invoice-closing-gap = { $rated } of { $usages } usages of the period were rated when it was closed; the rest goes on the next invoice.
+invoice-closing-parked = { $count ->
+    [one] One webhook of the period was not understood.
+   *[other] { $count } webhooks of the period were not understood.
+}
 invoice-finalize = Finalize
 invoice-finalize-confirm = Finalize this invoice? It gets its number and cannot be changed any more.
 invoice-word = Invoice

@@ -54,6 +54,7 @@ pub use config::{Masked, Settings};
 pub use db::{Connection, Db, Tx, migrate, schema_digest};
 pub use error::{Error, FieldError, Result};
 pub use http::{Access, Route, router, routes};
+pub use invoices::{BillingRun, Counted, Held, RunProgress, RunReport};
 pub use node::{Node, Work};
 pub use secrets::Secrets;
 pub use verify::{Difference, Progress, Report};

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Exits with 0 on success, 1 on failure with one sentence on standard error,
 //! 2 on wrong usage.
 
+mod billing;
 mod config;
 mod database;
 mod db;
@@ -9,6 +10,7 @@ mod doctor;
 mod logging;
 mod migrate;
 mod output;
+mod progress;
 mod rate;
 mod sandbox;
 mod secret_key;
@@ -57,6 +59,8 @@ enum Command {
     User(user::User),
     Token(token::Token),
     Verify(verify::Verify),
+    #[command(subcommand)]
+    Billing(billing::Billing),
     #[command(subcommand)]
     Db(db::Db),
 }
@@ -113,6 +117,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::User(user) => user.run(given).await?,
         Command::Token(token) => token.run(given).await?,
         Command::Verify(verify) => return verify.run(given).await,
+        Command::Billing(billing) => return billing.run(given).await,
         Command::Db(db) => return db.run(given).await,
     }
     Ok(ExitCode::SUCCESS)

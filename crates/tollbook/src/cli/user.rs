@@ -219,7 +219,8 @@ impl Password {
     }
 }
 
-async fn find(app: &App, org: &str) -> Result<OrganizationId> {
+/// The organization of an id or an external key.
+pub(super) async fn find(app: &App, org: &str) -> Result<OrganizationId> {
     organizations::find(app, org)
         .await
         .with_context(|| format!("there is no organization `{org}`"))

@@ -1,17 +1,13 @@
 //! `tollbook verify`
 
-use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 
+use super::progress::Teller;
 use super::{Given, database, output};
 use crate::verify::{Progress, Report};
-
-/// How often a terminal is told how far it is.
-const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Recounts counters, charges, documents and balances, and prints every row that differs
 #[derive(Debug, Args)]
@@ -28,7 +24,10 @@ impl Verify {
     pub(super) async fn run(self, given: Given) -> Result<ExitCode> {
         let opened = database::open(given.settings).await?;
         let mut teller = Teller::new();
-        let report = opened.app.verify(|progress| teller.tell(progress)).await;
+        let report = opened
+            .app
+            .verify(|progress| teller.tell(|| line(progress)))
+            .await;
         teller.clear();
         opened.close().await?;
         let report = report?;
@@ -42,6 +41,17 @@ impl Verify {
             _ => ExitCode::FAILURE,
         })
     }
+}
+
+fn line(progress: Progress) -> String {
+    let of = match progress.organization {
+        0 => "of the platform".to_owned(),
+        number => format!("of organization {number}"),
+    };
+    format!(
+        "{} {of}, some {} rows so far",
+        progress.check, progress.rows
+    )
 }
 
 fn print(report: &Report) {
@@ -59,44 +69,5 @@ fn print(report: &Report) {
         )),
         1 => output::note("1 difference"),
         count => output::note(format!("{count} differences")),
-    }
-}
-
-/// One line on a terminal that says how far it is, written over and over; nothing elsewhere.
-struct Teller {
-    is_terminal: bool,
-    told_at: Option<Instant>,
-}
-
-impl Teller {
-    fn new() -> Self {
-        Self {
-            is_terminal: std::io::stderr().is_terminal(),
-            told_at: None,
-        }
-    }
-
-    fn tell(&mut self, progress: Progress) {
-        if !self.is_terminal || self.told_at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
-            return;
-        }
-        self.told_at = Some(Instant::now());
-        let of = match progress.organization {
-            0 => "of the platform".to_owned(),
-            number => format!("of organization {number}"),
-        };
-        // Whoever does not listen any more misses nothing.
-        let _ = write!(
-            std::io::stderr(),
-            "\r\x1b[K{} {of}, some {} rows so far",
-            progress.check,
-            progress.rows
-        );
-    }
-
-    fn clear(&self) {
-        if self.told_at.is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
     }
 }

@@ -14,6 +14,7 @@ use tollbook_core::payer::{Payer, PayerKind};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
+use super::closing::Closing;
 use super::due::{self, Sale};
 use super::lines::{Document, Gathered};
 use crate::error::{Error, Result};
@@ -58,6 +59,8 @@ pub(crate) struct Head {
     notes: String,
     /// Why it was withdrawn.
     void_reason: Option<String>,
+    /// What there was of its period when it was closed; of documents of a period.
+    closing: Option<Closing>,
 }
 
 /// An invoice, whole.
@@ -127,6 +130,11 @@ struct Row {
     created_at: jiff_sqlx::Timestamp,
     notes: String,
     void_reason: Option<String>,
+    webhooks: Option<i64>,
+    webhooks_parked: Option<i64>,
+    usages: Option<i64>,
+    usages_rated: Option<i64>,
+    usages_parked: Option<i64>,
 }
 
 /// Invoices of a sale, in any state or in one: `rows` of them after `after`, or one of them.
@@ -142,7 +150,8 @@ pub(super) async fn heads(
     let rows = sqlx::query_as!(
         Row,
         "select organization_id, id, customer_id, number, state, kind, currency, zone, subtotal_minor, tax_minor, total_minor, paid_minor,
-             credited_minor, period_start, period_end, finalized_at, due_at, created_at, notes, void_reason
+             credited_minor, period_start, period_end, finalized_at, due_at, created_at, notes, void_reason,
+             webhooks, webhooks_parked, usages, usages_rated, usages_parked
          from invoices
          where ($1::uuid is null or organization_id = $1) -- all organizations: the platform may list its whole sale
              and payer = $2 and ($3::uuid is null or customer_id = $3) and ($4::text is null or state = $4)
@@ -206,6 +215,13 @@ impl Row {
             currency: self.currency,
             notes: self.notes,
             void_reason: self.void_reason,
+            closing: self.webhooks.map(|webhooks| Closing {
+                webhooks,
+                webhooks_parked: self.webhooks_parked.unwrap_or_default(),
+                usages: self.usages.unwrap_or_default(),
+                usages_rated: self.usages_rated.unwrap_or_default(),
+                usages_parked: self.usages_parked.unwrap_or_default(),
+            }),
         })
     }
 }

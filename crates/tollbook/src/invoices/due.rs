@@ -41,43 +41,75 @@ pub(super) struct Draft {
     pub(super) payment_terms_days: i32,
 }
 
-/// The sales that have drafts whose time has come, those that wait longest first.
-pub(super) async fn sales(tx: &mut PgConnection, now: Timestamp) -> Result<Vec<Sale>> {
+/// A sale that has drafts whose time has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DueSale {
+    pub(super) sale: Sale,
+    /// How many.
+    pub(super) drafts: i64,
+}
+
+/// The sales that have drafts whose time has come at `until`, those that wait longest first; of all organizations or one.
+pub(super) async fn sales(
+    tx: &mut PgConnection,
+    until: Timestamp,
+    only: Option<OrganizationId>,
+) -> Result<Vec<DueSale>> {
     let rows = sqlx::query!(
-        r#"select i.organization_id, i.payer as "payer: Text<PayerKind>" from invoices i
-         where i.state = 'draft' and i.finalize_at <= $1
+        r#"select i.organization_id, i.payer as "payer: Text<PayerKind>", count(*) as "drafts!" from invoices i
+         where i.state = 'draft' and i.finalize_at <= $1 and ($2::uuid is null or i.organization_id = $2)
          -- all organizations: the schedule is the platform's
          group by i.organization_id, i.payer order by min(i.finalize_at)"#,
-        now.to_sqlx(),
+        until.to_sqlx(),
+        only.map(Uuid::from),
     )
     .fetch_all(tx)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Sale {
-            organization: row.organization_id.into(),
-            payer: row.payer.0,
+        .map(|row| DueSale {
+            sale: Sale {
+                organization: row.organization_id.into(),
+                payer: row.payer.0,
+            },
+            drafts: row.drafts,
         })
         .collect())
 }
 
-/// Locks drafts of one sale in the order in which they get their numbers: those in `only`, or else those whose time has
-/// come. Left out are drafts that another node has, and those with usage that waits to be rated.
+/// Which drafts of a sale are to be finalized.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// This one, due or not.
+    Only(InvoiceId),
+    /// All that are due by a time, behind this one in the order of their numbers.
+    Due {
+        until: Timestamp,
+        after: Option<InvoiceId>,
+    },
+}
+
+/// Locks drafts of one sale in the order in which they get their numbers. Left out are drafts that another node has, and
+/// those with usage or webhooks that wait.
 pub(super) async fn lock(
     tx: &mut PgConnection,
     sale: Sale,
-    only: Option<InvoiceId>,
-    now: Timestamp,
+    which: Which,
     limit: i64,
 ) -> Result<Vec<Draft>> {
+    let (only, until, after) = match which {
+        Which::Only(id) => (Some(id), Timestamp::MAX, None),
+        Which::Due { until, after } => (None, until, after),
+    };
     let rows = sqlx::query_file_as!(
         Row,
         "src/invoices/due.sql",
         sale.organization.uuid(),
         sale.payer.as_str(),
-        now.to_sqlx(),
+        until.to_sqlx(),
         limit,
         only.map(Uuid::from),
+        after.map(Uuid::from),
     )
     .fetch_all(tx)
     .await?;

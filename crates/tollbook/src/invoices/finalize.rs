@@ -7,9 +7,11 @@ use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::{InvoiceId, OrganizationId};
 use tollbook_core::invoices::InvoiceNumber;
+use tollbook_core::money::Money;
 use tollbook_core::time::Zone;
 
-use super::due::{self, Draft, Sale};
+use super::closing::{self, Told};
+use super::due::{self, Draft, DueSale, Sale, Which};
 use super::lines::{Document, Gathered};
 use super::write::{self, Numbered};
 use crate::app::App;
@@ -18,8 +20,8 @@ use crate::ledger;
 use crate::live::{self, LiveKind};
 use crate::wallets::{self, DueDocument};
 
-/// Drafts of one sale finalized in one transaction: short, since it holds the seller's next number.
-const BATCH_MAX: i64 = 50;
+/// Drafts of one sale finalized in one transaction: well under a second, since it holds the seller's next number.
+const BATCH_MAX: i64 = 400;
 /// A draft that cannot be finalized is tried again after this.
 const RETRY: SignedDuration = SignedDuration::from_mins(10);
 
@@ -28,32 +30,53 @@ const RETRY: SignedDuration = SignedDuration::from_mins(10);
 /// A draft that cannot be finalized does not hold up the others; the first error is returned when all have had their
 /// turn.
 pub(crate) async fn finalize_due(app: &App) -> Result<()> {
-    let now = app.clock.now();
     let mut tx = app.db.begin(&Actor::system()).await?;
-    let sales = due::sales(&mut tx, now).await?;
+    let sales = due::sales(&mut tx, app.clock.now(), None).await?;
     tx.rollback().await?;
-    let mut failure = None;
-    for sale in sales {
-        if let Err(error) = finalize_sale(app, sale).await {
+    finalize_sales(app, &sales, None, |_| {}).await
+}
+
+/// Finalizes the drafts of these sales whose time has come, at `until` if that is given. `tell` hears of each
+/// transaction once it is committed.
+pub(super) async fn finalize_sales(
+    app: &App,
+    sales: &[DueSale],
+    until: Option<Timestamp>,
+    mut tell: impl FnMut(&Done),
+) -> Result<()> {
+    let (mut told, mut failure) = (Told::default(), None);
+    for due in sales {
+        if let Err(error) = finalize_sale(app, due.sale, until, &mut told, &mut tell).await {
             failure = failure.or(Some(error));
         }
     }
     failure.map_or(Ok(()), Err)
 }
 
-async fn finalize_sale(app: &App, sale: Sale) -> Result<()> {
+async fn finalize_sale(
+    app: &App,
+    sale: Sale,
+    until: Option<Timestamp>,
+    told: &mut Told,
+    tell: &mut impl FnMut(&Done),
+) -> Result<()> {
     let (mut limit, mut failure) = (BATCH_MAX, None);
     loop {
         let now = app.clock.now();
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let drafts = due::lock(&mut tx, sale, None, now, limit).await?;
+        let due = Which::Due {
+            until: until.unwrap_or(now),
+            after: None,
+        };
+        let drafts = due::lock(&mut tx, sale, due, limit).await?;
         let Some(first) = drafts.first() else {
             return failure.map_or(Ok(()), Err);
         };
-        match finalize(&mut tx, sale.organization, &drafts, now).await {
-            Ok(()) => {
+        match finalize(&mut tx, sale.organization, &drafts, told, now).await {
+            Ok(done) => {
                 tx.commit().await?;
                 app.wake.live.notify_one();
+                tell(&done);
                 limit = BATCH_MAX;
             }
             Err(error) if error.is_transient() => return Err(error),
@@ -83,34 +106,58 @@ async fn put_off(
     Ok(())
 }
 
+/// What became of drafts.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What each document comes to.
+    pub(super) issued: Vec<Money>,
+    /// Drafts with nothing on them, which wait until there is something.
+    pub(super) empty: usize,
+}
+
 /// Finalizes locked drafts of one sale, in order.
 pub(super) async fn finalize(
     tx: &mut PgConnection,
     organization: OrganizationId,
     drafts: &[Draft],
+    told: &mut Told,
     now: Timestamp,
-) -> Result<()> {
-    let ids: Vec<InvoiceId> = drafts.iter().map(|d| d.id).collect();
-    let mut gathered: BTreeMap<InvoiceId, Vec<Gathered>> = BTreeMap::new();
-    for group in due::gather(tx, organization, &ids).await? {
-        gathered.entry(group.invoice).or_default().push(group);
-    }
-    let documents = drafts
-        .iter()
-        .map(|draft| Document::new(draft, gathered.remove(&draft.id).unwrap_or_default()))
-        .collect::<Result<Vec<_>>>()?;
+) -> Result<Done> {
+    let documents = documents(tx, organization, drafts).await?;
     let (printed, empty): (Vec<_>, Vec<_>) =
         documents.into_iter().partition(|it| !it.lines.is_empty());
     // Nothing to print is no document: the draft waits until there is.
     let idle: Vec<InvoiceId> = empty.iter().map(|it| it.draft.id).collect();
     write::set_finalize_at(tx, organization, &idle, None).await?;
-    issue(tx, organization, &printed, now).await
+    issue(tx, organization, &printed, told, now).await?;
+    Ok(Done {
+        issued: printed.iter().map(|it| it.totals.total).collect(),
+        empty: idle.len(),
+    })
+}
+
+/// What drafts print, with nothing on those that have nothing.
+pub(super) async fn documents<'a>(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    drafts: &'a [Draft],
+) -> Result<Vec<Document<'a>>> {
+    let ids: Vec<InvoiceId> = drafts.iter().map(|d| d.id).collect();
+    let mut gathered: BTreeMap<InvoiceId, Vec<Gathered>> = BTreeMap::new();
+    for group in due::gather(tx, organization, &ids).await? {
+        gathered.entry(group.invoice).or_default().push(group);
+    }
+    drafts
+        .iter()
+        .map(|draft| Document::new(draft, gathered.remove(&draft.id).unwrap_or_default()))
+        .collect()
 }
 
 async fn issue(
     tx: &mut PgConnection,
     organization: OrganizationId,
     documents: &[Document<'_>],
+    told: &mut Told,
     now: Timestamp,
 ) -> Result<()> {
     let Some(first) = documents.first() else {
@@ -133,11 +180,13 @@ async fn issue(
         })
         .collect::<Result<Vec<_>>>()?;
     ledger::post(tx, organization, &entries).await?;
-    let told: Vec<_> = documents
+    let news: Vec<_> = documents
         .iter()
         .map(|it| (organization, LiveKind::InvoiceUpdated, it.draft.id.uuid()))
         .collect();
-    live::publish(tx, &told).await?;
+    live::publish(tx, &news).await?;
+    let ids: Vec<InvoiceId> = documents.iter().map(|it| it.draft.id).collect();
+    let closings = closing::count(tx, organization, &ids, told).await?;
     // Last, and short: the seller's row is locked from here to the commit.
     let numbers = take_numbers(tx, first.draft, documents.len(), now).await?;
     let numbered: Vec<Numbered<'_>> = documents
@@ -147,6 +196,7 @@ async fn issue(
             document,
             number,
             due_at: due_at(document.draft, now),
+            closing: closings.get(&document.draft.id).copied(),
         })
         .collect();
     write::set_finalized(tx, organization, &numbered, now).await

@@ -2,6 +2,7 @@
 select i.id, i.number, i.state, i.customer_id, coalesce(nullif(c.name, ''), c.email, '') as "customer_name!", c.email as customer_email,
     o.name as seller_name, i.zone, i.currency, i.period_start, i.period_end, i.finalize_at, i.finalized_at, i.due_at,
     i.subtotal_minor, i.total_minor, i.paid_minor, i.credited_minor, i.notes, i.void_reason,
+    i.webhooks_parked, i.usages, i.usages_rated,
     case when i.state in ('finalized', 'uncollectible') then i.total_minor - i.paid_minor - i.credited_minor else 0 end as "open_minor!"
 from invoices i
 join organizations o on o.id = i.organization_id

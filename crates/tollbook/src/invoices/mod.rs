@@ -3,6 +3,7 @@
 pub(crate) mod act;
 pub(crate) mod act_view;
 pub(crate) mod api;
+mod closing;
 mod documents;
 mod drafts;
 mod due;
@@ -10,6 +11,7 @@ mod finalize;
 mod lines;
 mod one_off;
 mod read;
+mod run;
 pub(crate) mod view;
 mod void;
 pub(crate) mod web;
@@ -20,3 +22,4 @@ pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_draft, lock_drafts, open_drafts,
 };
 pub(crate) use finalize::finalize_due;
+pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

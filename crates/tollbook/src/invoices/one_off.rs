@@ -10,6 +10,7 @@ use tollbook_core::payer::Payer;
 use tollbook_core::time::Period;
 use uuid::Uuid;
 
+use super::closing::Told;
 use super::due::{self, Sale};
 use super::finalize::finalize;
 use crate::error::{Error, Result};
@@ -82,7 +83,7 @@ pub(super) async fn issue(
         organization: new.organization,
         payer: new.payer.kind(),
     };
-    let mut drafts = due::lock(tx, sale, Some(id), now, 1).await?;
+    let mut drafts = due::lock(tx, sale, due::Which::Only(id), 1).await?;
     if let (Some(draft), Some(percent)) = (drafts.first_mut(), new.tax) {
         draft.tax = TaxTreatment::Rates(vec![TaxRate {
             name: "Tax".into(),
@@ -90,7 +91,7 @@ pub(super) async fn issue(
             inclusive: false,
         }]);
     }
-    finalize(tx, new.organization, &drafts, now).await?;
+    finalize(tx, new.organization, &drafts, &mut Told::default(), now).await?;
     Ok(id)
 }
 

@@ -40,6 +40,16 @@ pub(super) struct Head {
     pub(super) notes: String,
     /// Why it was withdrawn.
     pub(super) void_reason: Option<String>,
+    /// What there was of its period when it was closed.
+    pub(super) closed: Option<Closed>,
+}
+
+/// What a page says of a period that was closed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closed {
+    pub(super) usages: i64,
+    pub(super) usages_rated: i64,
+    pub(super) webhooks_parked: i64,
 }
 
 /// The place of an invoice in the list: newest period first.
@@ -115,6 +125,11 @@ pub(super) async fn heads(
                 open: Money::from_minor(row.open_minor, currency),
                 notes: row.notes,
                 void_reason: row.void_reason,
+                closed: row.usages.map(|usages| Closed {
+                    usages,
+                    usages_rated: row.usages_rated.unwrap_or_default(),
+                    webhooks_parked: row.webhooks_parked.unwrap_or_default(),
+                }),
             })
         })
         .collect()

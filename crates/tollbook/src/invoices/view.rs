@@ -174,6 +174,8 @@ pub(crate) struct InvoicePage {
     pub(crate) acts: Vec<ActLink>,
     /// Why it was withdrawn.
     pub(crate) void_reason: Option<String>,
+    /// Whether everything of the period is on it; nothing for a draft and for what is not of a period.
+    pub(crate) closing: Vec<String>,
     /// How to pay, and other words of the seller.
     pub(crate) footer: Option<String>,
 }

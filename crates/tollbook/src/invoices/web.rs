@@ -13,6 +13,7 @@ use tollbook_core::payer::PayerKind;
 use tollbook_core::phone::Party;
 
 use super::act_view::Act;
+use super::closing::Told;
 use super::due::{self, Sale};
 use super::finalize;
 use super::lines::Document;
@@ -341,9 +342,35 @@ fn fill(
         credited: Amount::of(text, head.credited),
         acts: acts(&page, head),
         void_reason: head.void_reason.clone(),
+        closing: closing(&page, head),
         footer: Some(head.notes.clone()).filter(|notes| !notes.is_empty()),
         page,
     }
+}
+
+/// Whether everything of the period is on the document.
+fn closing(page: &Page, head: &Head) -> Vec<String> {
+    let Some(closed) = head.closed else {
+        return Vec::new();
+    };
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    let (usages, rated) = (count(closed.usages), count(closed.usages_rated));
+    let mut said = vec![if rated >= usages {
+        page.say("invoice-closing-complete")
+            .number("usages", usages)
+            .to_string()
+    } else {
+        page.say("invoice-closing-gap")
+            .number("usages", usages)
+            .number("rated", rated)
+            .to_string()
+    }];
+    if closed.webhooks_parked > 0 {
+        let parked = count(closed.webhooks_parked);
+        let parked = page.say("invoice-closing-parked").number("count", parked);
+        said.push(parked.to_string());
+    }
+    said
 }
 
 /// What may be done to a finalized invoice: paid while something is open, credited while something is left, and withdrawn
@@ -450,14 +477,15 @@ pub(crate) async fn finalize_now(
             user: admin.actor.user(),
         })
         .await?;
-    let drafts = due::lock(&mut tx, sale, Some(id), now, 1).await?;
+    let drafts = due::lock(&mut tx, sale, due::Which::Only(id), 1).await?;
     if drafts.is_empty() {
         return Err(Error::conflict(
             "not_finalizable",
-            "this invoice is finalized already, or some of its usage is not rated yet",
+            "this invoice is finalized already, or some of what belongs on it is not rated yet",
         ));
     }
-    finalize::finalize(&mut tx, admin.organization, &drafts, now).await?;
+    let told = &mut Told::default();
+    finalize::finalize(&mut tx, admin.organization, &drafts, told, now).await?;
     let deed = Deed::new(admin.organization, "invoice.finalized", "invoice", id);
     audit::record(&mut tx, &admin.actor, deed).await?;
     tx.commit().await?;

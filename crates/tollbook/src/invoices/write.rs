@@ -8,6 +8,7 @@ use tollbook_core::ids::{InvoiceId, OrganizationId};
 use tollbook_core::invoices::{InvoiceNumber, TaxTreatment};
 use uuid::Uuid;
 
+use super::closing::Closing;
 use super::lines::Document;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
@@ -155,6 +156,8 @@ pub(super) struct Numbered<'a> {
     pub(super) document: &'a Document<'a>,
     pub(super) number: InvoiceNumber,
     pub(super) due_at: Timestamp,
+    /// Of a document of a period.
+    pub(super) closing: Option<Closing>,
 }
 
 /// Makes drafts documents. What comes to nothing, or less, or was prepaid, is paid at once.
@@ -182,11 +185,19 @@ pub(super) async fn set_finalized(
     let taxes: Vec<i64> = documents.iter().map(|d| totals(d).tax.minor()).collect();
     let sums: Vec<i64> = documents.iter().map(|d| totals(d).total.minor()).collect();
     let due: Vec<_> = documents.iter().map(|d| d.due_at.to_sqlx()).collect();
+    let counted = |count: fn(&Closing) -> i64| -> Vec<Option<i64>> {
+        documents
+            .iter()
+            .map(|d| d.closing.as_ref().map(count))
+            .collect()
+    };
     sqlx::query!(
         "update invoices i set state = 'finalized', number = k.number, number_year = k.year, number_seq = k.seq,
-             subtotal_minor = k.subtotal, tax_minor = k.tax, total_minor = k.total, finalized_at = $9, due_at = k.due_at, updated_at = now()
-         from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $10::timestamptz[])
-             as k (id, number, year, seq, subtotal, tax, total, due_at)
+             subtotal_minor = k.subtotal, tax_minor = k.tax, total_minor = k.total, finalized_at = $9, due_at = k.due_at, updated_at = now(),
+             webhooks = k.webhooks, webhooks_parked = k.webhooks_parked, usages = k.usages, usages_rated = k.usages_rated, usages_parked = k.usages_parked
+         from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $10::timestamptz[],
+                 $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
+             as k (id, number, year, seq, subtotal, tax, total, due_at, webhooks, webhooks_parked, usages, usages_rated, usages_parked)
          where i.organization_id = $1 and i.id = k.id",
         organization.uuid(),
         &ids,
@@ -198,6 +209,11 @@ pub(super) async fn set_finalized(
         &sums,
         now.to_sqlx(),
         &due,
+        &counted(|c| c.webhooks) as &[Option<i64>],
+        &counted(|c| c.webhooks_parked) as &[Option<i64>],
+        &counted(|c| c.usages) as &[Option<i64>],
+        &counted(|c| c.usages_rated) as &[Option<i64>],
+        &counted(|c| c.usages_parked) as &[Option<i64>],
     )
     .execute(&mut *tx)
     .await?;

@@ -9,6 +9,7 @@
 
 mod acts;
 mod billing;
+mod billing_run;
 mod charging;
 mod cli;
 mod communications;

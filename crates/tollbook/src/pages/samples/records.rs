@@ -343,6 +343,7 @@ pub(crate) fn invoice() -> InvoicePage {
         credited: usd(0),
         acts: vec![ActLink { href: "/invoices/0197/payment".into(), label: "Record payment".into(), is_primary: true }],
         void_reason: None,
+        closing: vec!["All 212 usages of the period were rated when it was closed.".to_owned()],
         footer: Some("Please pay within 14 days by transfer to the account you know, and name the invoice’s number. Thank you.".into()),
     }
 }
