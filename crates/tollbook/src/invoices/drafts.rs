@@ -330,28 +330,40 @@ async fn next_periods(tx: &mut PgConnection, places: &[&Place]) -> Result<HashMa
         .collect()
 }
 
-/// The draft of a first base fee: a document of its own, due at once. Later fees go on the draft of the period before.
-pub(crate) async fn fee_draft(tx: &mut PgConnection, place: &Place) -> Result<InvoiceId> {
-    let id: InvoiceId = new_id();
-    let finalize_at = place
-        .period
-        .start()
-        .checked_add(SignedDuration::from_secs(place.grace_seconds))
-        .unwrap_or(Timestamp::MAX);
+/// The drafts of first base fees, in order: each a document of its own, due at once. Later fees go on the draft of the
+/// period before.
+pub(crate) async fn fee_drafts(tx: &mut PgConnection, places: &[&Place]) -> Result<Vec<InvoiceId>> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let due = |place: &&Place| {
+        let grace = SignedDuration::from_secs(place.grace_seconds);
+        let due = place.period.start().checked_add(grace);
+        due.unwrap_or(Timestamp::MAX).to_sqlx()
+    };
+    let columns = Columns::of(places);
+    let ids: Vec<InvoiceId> = places.iter().map(|_| new_id()).collect();
+    let keys: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let payers: Vec<&str> = places.iter().map(|p| p.payer.kind().as_str()).collect();
+    let zones: Vec<&str> = places.iter().map(|p| p.zone.as_str()).collect();
+    let finalize: Vec<_> = places.iter().map(due).collect();
     sqlx::query!(
         "insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, finalize_at)
-         values ($1, $2, $3, $4, 'one_off', $5, $6, $7, $8, $9)",
-        place.organization.uuid(),
-        id.uuid(),
-        place.payer.kind().as_str(),
-        place.customer(),
-        place.currency,
-        place.period.start().to_sqlx(),
-        place.period.end().to_sqlx(),
-        place.zone,
-        finalize_at.to_sqlx(),
+         select organization_id, id, payer, customer_id, 'one_off', currency, period_start, period_end, zone, finalize_at
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::timestamptz[])
+             as k (organization_id, id, payer, customer_id, currency, period_start, period_end, zone, finalize_at)
+         order by organization_id, id",
+        &columns.organizations,
+        &keys,
+        &payers as &[&str],
+        &columns.customers as &[Option<Uuid>],
+        &columns.currencies as &[&str],
+        &columns.starts,
+        &columns.ends,
+        &zones as &[&str],
+        &finalize,
     )
     .execute(tx)
     .await?;
-    Ok(id)
+    Ok(ids)
 }

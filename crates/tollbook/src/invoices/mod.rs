@@ -19,7 +19,7 @@ mod write;
 
 pub(crate) use documents::whose;
 pub(crate) use drafts::{
-    Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_draft, lock_drafts, open_drafts,
+    Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_drafts, lock_drafts, open_drafts,
 };
 pub(crate) use finalize::finalize_due;
 pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

@@ -180,14 +180,16 @@ pub(super) async fn retry_parked(tx: &mut PgConnection) -> Result<u64> {
 /// Lets the parked usage of an account go on at once: what it waited for may be there now.
 pub(crate) async fn unpark(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    account: AccountId,
+    accounts: &[(OrganizationId, AccountId)],
 ) -> Result<()> {
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        accounts.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     sqlx::query!(
-        "update rating_queue set parked_at = null
-         where organization_id = $1 and account_id = $2 and parked_at is not null",
-        organization.uuid(),
-        account.uuid(),
+        "update rating_queue q set parked_at = null
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, account_id)
+         where q.organization_id = k.organization_id and q.account_id = k.account_id and q.parked_at is not null",
+        &organizations,
+        &ids,
     )
     .execute(tx)
     .await?;

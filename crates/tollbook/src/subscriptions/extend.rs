@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::rating;
 
 /// Subscriptions extended in one transaction.
-const BATCH_MAX: i64 = 50;
+const BATCH_MAX: i64 = 400;
 
 /// A subscription by its key.
 type Key = (OrganizationId, SubscriptionId);
@@ -92,9 +92,11 @@ async fn extend_all(app: &App, keys: &[Key], now: Timestamp) -> Result<()> {
         .map(|row| (row.organization_id.into(), row.account_id.into()))
         .collect();
     rating::lock_accounts(&mut tx, &accounts).await?;
-    for row in &rows {
-        add_periods(&mut tx, row.organization_id.into(), row.id.into(), now).await?;
-    }
+    let held: Vec<Key> = rows
+        .iter()
+        .map(|row| (row.organization_id.into(), row.id.into()))
+        .collect();
+    add_periods(&mut tx, &held, now).await?;
     tx.commit().await?;
     // Usage may have waited for its period.
     app.wake.rating.notify_one();

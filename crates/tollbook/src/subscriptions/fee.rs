@@ -1,52 +1,98 @@
-//! The base fee of a period, charged in advance.
+//! The base fees of periods, charged in advance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
-use tollbook_core::ids::{InvoiceId, PeriodId};
-use tollbook_core::rating::{Surroundings, Terms};
-use tollbook_core::subscriptions::{BillingPeriod, share};
-use tollbook_core::time::Period;
+use tollbook_core::ids::InvoiceId;
+use tollbook_core::rating::ChargePart;
+use tollbook_core::subscriptions::share;
 
-use super::periods::Contract;
+use super::periods::Due;
 use crate::error::{Error, Result};
 use crate::invoices::{self, Place};
 use crate::rating::{ChargeRow, Charged, insert_charges};
 use crate::wallets;
 
-/// Charges the base fee of a period: the first one on a document of its own, each later one beside the usage of the
-/// period before.
-pub(super) async fn add_fee(
-    tx: &mut PgConnection,
-    contract: &Contract,
-    period: &BillingPeriod,
-    row: PeriodId,
-    previous: Option<Period>,
-    now: Timestamp,
-) -> Result<()> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the fee of a period: {e}"));
-    let (document, zone) = (&contract.document, contract.schedule.zone());
-    let surroundings = Surroundings {
-        zone: Some(zone.clone()),
-        ..Surroundings::default()
+/// A fee and where it is printed.
+struct Fee<'a> {
+    due: &'a Due<'a>,
+    part: ChargePart,
+    place: Place,
+}
+
+/// Charges the base fees of periods: the first one of a subscription on a document of its own, each later one beside the
+/// usage of the period before.
+pub(super) async fn add_fees(tx: &mut PgConnection, due: &[Due<'_>], now: Timestamp) -> Result<()> {
+    let mut fees = Vec::new();
+    for one in due {
+        fees.extend(fee(one)?);
+    }
+    if fees.is_empty() {
+        return Ok(());
+    }
+    let is_first = |fee: &&Fee<'_>| fee.due.previous.is_none();
+    let first: Vec<&Place> = fees.iter().filter(is_first).map(|it| &it.place).collect();
+    let first = invoices::fee_drafts(tx, &first).await?;
+    let later: BTreeSet<Place> = fees
+        .iter()
+        .filter(|it| !is_first(it))
+        .map(|it| it.place.clone())
+        .collect();
+    let later = if later.is_empty() {
+        HashMap::new()
+    } else {
+        invoices::open_drafts(tx, &later, now).await?
     };
-    let terms = Terms::new(document, &surroundings).map_err(|e| wrong(&e))?;
+    let mut first = first.into_iter();
+    let mut rows = Vec::with_capacity(fees.len());
+    for fee in &fees {
+        let invoice = if is_first(&fee) {
+            first.next()
+        } else {
+            later.get(&fee.place).map(|open| open.invoice)
+        };
+        let invoice =
+            invoice.ok_or_else(|| Error::Internal("a draft invoice was not made".into()))?;
+        rows.push(row(fee, invoice)?);
+    }
+    insert_charges(tx, &rows).await?;
+    let spent: Vec<_> = rows.iter().map(ChargeRow::spent).collect();
+    wallets::charged(tx, &spent, now).await
+}
+
+fn fee<'a>(due: &'a Due<'a>) -> Result<Option<Fee<'a>>> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Internal(format!("the fee of a period: {e}"));
+    let Due {
+        contract, period, ..
+    } = due;
+    let (document, zone) = (&contract.plan.document, contract.schedule.zone());
     let share =
         share(&period.full, &period.billed, document.proration, zone).map_err(|e| wrong(&e))?;
-    let Some(part) = terms.base_fee(share).map_err(|e| wrong(&e))? else {
-        return Ok(());
-    };
-    let place = Place {
-        organization: contract.organization,
-        payer: contract.payer,
-        currency: part.currency.code().to_owned(),
-        call: None,
-        subscription: Some(contract.id),
-        period: previous.unwrap_or(period.billed),
-        zone: zone.name().to_owned(),
-        grace_seconds: contract.grace_seconds,
-    };
+    let part = contract.plan.terms.base_fee(share).map_err(|e| wrong(&e))?;
+    Ok(part.map(|part| Fee {
+        due,
+        place: Place {
+            organization: contract.organization,
+            payer: contract.payer,
+            currency: part.currency.code().to_owned(),
+            call: None,
+            subscription: Some(contract.id),
+            period: due.previous.unwrap_or(period.billed),
+            zone: zone.name().to_owned(),
+            grace_seconds: contract.grace_seconds,
+        },
+        part,
+    }))
+}
+
+fn row(fee: &Fee<'_>, invoice: InvoiceId) -> Result<ChargeRow> {
+    let Due {
+        contract,
+        id,
+        period,
+        ..
+    } = fee.due;
     let charged = Charged {
         organization: contract.organization,
         payer: contract.payer,
@@ -55,31 +101,11 @@ pub(super) async fn add_fee(
         seller: contract.seller,
         version: Some(contract.version),
         occurred_at: period.billed.start(),
-        invoice: Some(draft(tx, place, previous.is_none(), now).await?),
+        invoice: Some(invoice),
     };
-    let mut fee = ChargeRow::new(&charged, &part)?;
-    fee.period_id = Some(row);
+    let mut row = ChargeRow::new(&charged, &fee.part)?;
+    row.period_id = Some(*id);
     // One line for each period's fee: two may meet on one document.
-    fee.line_group = format!("fee/{row}");
-    let spent = [fee.spent()];
-    insert_charges(tx, &[fee]).await?;
-    wallets::charged(tx, &spent, now).await
-}
-
-async fn draft(
-    tx: &mut PgConnection,
-    place: Place,
-    is_first: bool,
-    now: Timestamp,
-) -> Result<InvoiceId> {
-    if is_first {
-        return invoices::fee_draft(tx, &place).await;
-    }
-    let wanted = BTreeSet::from([place]);
-    let found = invoices::open_drafts(tx, &wanted, now).await?;
-    found
-        .values()
-        .next()
-        .map(|open| open.invoice)
-        .ok_or_else(|| Error::Internal("a draft invoice was not made".into()))
+    row.line_group = format!("fee/{id}");
+    Ok(row)
 }

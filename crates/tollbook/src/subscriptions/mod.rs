@@ -1,6 +1,7 @@
 //! Contracts: their periods, generated once; the base fee and the grants of each.
 
 pub(crate) mod api;
+mod contract;
 mod extend;
 mod fee;
 mod periods;

@@ -52,7 +52,7 @@ pub(crate) async fn subscribe(
     rating::lock_accounts(tx, &[(new.organization, account)]).await?;
     let id = insert(tx, new, &schedule, account).await?;
     add_segment(tx, new, seller, id).await?;
-    add_periods(tx, new.organization, id, now).await?;
+    add_periods(tx, &[(new.organization, id)], now).await?;
     if new.starts_at <= now {
         rating::queue_since(tx, new.organization, account, new.starts_at).await?;
     }
