@@ -19,7 +19,7 @@ pub(super) enum Billing {
 /// Finalizes every draft whose time has come, after rating what has come in
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A server does the same by itself every minute; both may run at the same time, and a run that was stopped is gone on\nwith by the next. Drafts with usage or webhooks that wait are held back and listed, and the exit code is 1.\n\nExamples:\n  tollbook billing run --dry-run\n  tollbook billing run --org acme --json"
+    after_help = "A server does the same by itself all the time; both may run at once, and what a run that was stopped left is done by the\nnext. Drafts with usage or webhooks that wait are held back and listed, and the exit code is 1.\n\nExamples:\n  tollbook billing run --dry-run\n  tollbook billing run --org acme --json"
 )]
 pub(super) struct Run {
     /// Only drafts that were due by then
