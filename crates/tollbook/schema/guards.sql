@@ -59,6 +59,24 @@ end
 $$;
 create or replace trigger guard before update or delete on invoices for each row execute function guard_invoice();
 
+-- Lines and taxes are written by the thousand, so those that are added are looked at together.
+create or replace function guard_invoice_parts() returns trigger language plpgsql security definer set search_path = public as $$
+declare
+    closed uuid;
+begin
+    select a.invoice_id into closed from (select distinct organization_id, invoice_id from added) a
+        where exists (select from invoices i where i.organization_id = a.organization_id and i.id = a.invoice_id and i.state <> 'draft' offset 0)
+        limit 1;
+    if found then
+        raise exception 'invoice % is finalized', closed using errcode = 'restrict_violation', constraint = 'invoices_immutable';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger guard_added after insert on invoice_lines
+    referencing new table as added for each statement execute function guard_invoice_parts();
+create or replace trigger guard_added after insert on invoice_taxes
+    referencing new table as added for each statement execute function guard_invoice_parts();
 create or replace function guard_invoice_part() returns trigger language plpgsql security definer set search_path = public as $$
 declare
     part record;
@@ -70,10 +88,11 @@ begin
     return part;
 end
 $$;
-create or replace trigger guard before insert or update or delete on invoice_lines for each row execute function guard_invoice_part();
-create or replace trigger guard before insert or update or delete on invoice_taxes for each row execute function guard_invoice_part();
+create or replace trigger guard before update or delete on invoice_lines for each row execute function guard_invoice_part();
+create or replace trigger guard before update or delete on invoice_taxes for each row execute function guard_invoice_part();
 
--- Whose sale a row belongs to follows from its parent. Row-level security looks at what is written here.
+-- Whose sale a row belongs to follows from its parent. Row-level security looks at what is written here. Where rows are
+-- written by the thousand their writer says it, and a foreign key refuses what is not so.
 create or replace function keep_payer() returns trigger language plpgsql security definer set search_path = public as $$
 begin
     case tg_argv[0]
@@ -104,10 +123,12 @@ do $$
 declare
     child record;
 begin
-    for child in select * from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
+    for child in select *, case when name in ('billing_periods', 'allowance_grants', 'invoice_lines', 'invoice_taxes', 'transfers')
+            then 'when (new.payer is null)' else '' end as condition
+        from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
         ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('wallet_lots', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
         ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('recharges', 'document'), ('transfers', 'entry')) as c (name, parent) loop
-        execute format('create or replace trigger keep_payer before insert on public.%I for each row execute function keep_payer(%L)', child.name, child.parent);
+        execute format('create or replace trigger keep_payer before insert on public.%I for each row %s execute function keep_payer(%L)', child.name, child.condition, child.parent);
     end loop;
 end
 $$;

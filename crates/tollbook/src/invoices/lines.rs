@@ -207,11 +207,13 @@ fn unit(group: &Gathered) -> &str {
     }
 }
 
-/// Usage that came late keeps its own day, a fee its own period; everything else is that of the document.
+/// Usage that came late keeps its own day, a fee what is paid of its own period; everything else is that of the document.
 fn span(draft: &Draft, line_group: &str, parts: &[Gathered]) -> Result<(Timestamp, Timestamp)> {
     let whole = (draft.period_start, draft.period_end);
-    if let Some(period) = parts.iter().find_map(|part| part.fee_period) {
-        return Ok(period);
+    if let Some((start, end)) = parts.iter().find_map(|part| part.fee_period) {
+        // Behind a trial, a fee begins later than its period.
+        let due_at = parts.iter().map(|part| part.first_at).min();
+        return Ok((due_at.unwrap_or(start).max(start), end));
     }
     if !line_group.contains('@') {
         return Ok(whole);

@@ -48,12 +48,16 @@ pub(super) async fn insert_lines(
     let starts: Vec<_> = lines.iter().map(|l| l.starts_at.to_sqlx()).collect();
     let ends: Vec<_> = lines.iter().map(|l| l.ends_at.to_sqlx()).collect();
     let charges: Vec<i64> = lines.iter().map(|l| l.charges).collect();
+    let payers: Vec<&str> = documents
+        .iter()
+        .flat_map(|d| d.lines.iter().map(|_| d.payer().kind().as_str()))
+        .collect();
     sqlx::query!(
         "insert into invoice_lines (organization_id, id, invoice_id, position, line_group, description, quantity, unit, unit_price, divisor,
-             amount_numerator, amount_denominator, amount_minor, tax_percent, tax_inclusive, starts_at, ends_at, charges)
+             amount_numerator, amount_denominator, amount_minor, tax_percent, tax_inclusive, starts_at, ends_at, charges, payer)
          select $1, * from unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::numeric[], $8::text[], $9::numeric[],
              $10::numeric[], $11::numeric[], $12::numeric[], $13::bigint[], $14::numeric[], $15::boolean[], $16::timestamptz[],
-             $17::timestamptz[], $18::bigint[]) as l",
+             $17::timestamptz[], $18::bigint[], $19::text[]) as l",
         organization.uuid(),
         &ids,
         &invoices,
@@ -72,6 +76,7 @@ pub(super) async fn insert_lines(
         &starts,
         &ends,
         &charges,
+        &payers as &[&str],
     )
     .execute(tx)
     .await?;

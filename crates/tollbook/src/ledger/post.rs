@@ -72,9 +72,9 @@ async fn transfers(
 ) -> Result<()> {
     let (mut rows, mut of, mut debits, mut credits) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut amounts, mut currencies) = (Vec::new(), Vec::new());
+    let (mut amounts, mut currencies, mut payers) = (Vec::new(), Vec::new(), Vec::new());
     let unknown = || Error::Internal("a ledger account was not made".into());
-    for ((_, entry), id) in entries.iter().zip(ids) {
+    for ((document, entry), id) in entries.iter().zip(ids) {
         for transfer in entry.transfers() {
             rows.push(new_id::<Uuid>());
             of.push(*id);
@@ -82,11 +82,12 @@ async fn transfers(
             credits.push(*accounts.get(&transfer.credit).ok_or_else(unknown)?);
             amounts.push(transfer.amount.minor());
             currencies.push(transfer.amount.currency().code());
+            payers.push(document.payer.as_str());
         }
     }
     sqlx::query!(
-        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency)
-         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[]) as t",
+        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency, payer)
+         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[]) as t",
         organization.uuid(),
         &rows,
         &of,
@@ -94,6 +95,7 @@ async fn transfers(
         &credits,
         &amounts,
         &currencies as &[&str],
+        &payers as &[&str],
     )
     .execute(tx)
     .await?;

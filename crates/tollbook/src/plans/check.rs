@@ -43,9 +43,6 @@ fn unsupported(document: &Document) -> Vec<FieldError> {
     if document.minimum_commitment.is_some() {
         fields.push("minimumCommitment".to_owned());
     }
-    if document.trial_days > 0 {
-        fields.push("trialDays".to_owned());
-    }
     fields
         .into_iter()
         .map(|field| FieldError {
@@ -76,13 +73,13 @@ mod tests {
             checked(&format!(r#"{{"currency":"USD","prices":[{price}]}}"#)),
             "ok"
         );
-        let text = r#"{"currency":"USD","trialDays":7,"minimumCommitment":5,
+        let text = r#"{"currency":"USD","minimumCommitment":5,
             "prices":[{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"cost_plus":{"percent":20}}}],
             "allowances":[{"key":"x","meters":["CALL_DURATION_SECONDS"],"quantity":5,"rollover":{"cycles":1,"cap":5}}]}"#;
         assert_eq!(
             checked(text),
             "`prices[0].rate.cost_plus` is not offered yet; `allowances[0].rollover.cap` is not offered yet; \
-             `minimumCommitment` is not offered yet; `trialDays` is not offered yet"
+             `minimumCommitment` is not offered yet"
         );
         let deck = r#"{"currency":"USD","prices":[{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"deck":{"deck":"world"}}}]}"#;
         assert_eq!(

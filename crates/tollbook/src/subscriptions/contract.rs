@@ -26,6 +26,8 @@ pub(super) struct Contract {
     pub(super) schedule: Schedule,
     pub(super) starts_at: Timestamp,
     pub(super) ends_at: Option<Timestamp>,
+    /// First instant for which a base fee is due.
+    pub(super) paid_from: Timestamp,
     /// The platform (nil), or the organization.
     pub(super) seller: Uuid,
     pub(super) version: PlanVersionId,
@@ -55,7 +57,7 @@ pub(super) async fn load(
         keys.iter().map(|(o, s)| (o.uuid(), s.uuid())).unzip();
     let rows = sqlx::query_as!(
         Row,
-        r#"select s.organization_id, s.id, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at,
+        r#"select s.organization_id, s.id, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at, s.trial_ends_at,
              g.seller_id, g.plan_version_id, extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
              (select count(*) from billing_periods p where p.organization_id = s.organization_id and p.subscription_id = s.id) as "known!",
              l.starts_at as "last_start?", l.ends_at as "last_end?"
@@ -117,6 +119,7 @@ struct Row {
     interval_months: i32,
     starts_at: jiff_sqlx::Timestamp,
     ends_at: Option<jiff_sqlx::Timestamp>,
+    trial_ends_at: Option<jiff_sqlx::Timestamp>,
     seller_id: Uuid,
     plan_version_id: Uuid,
     grace_seconds: i64,
@@ -172,6 +175,7 @@ impl Row {
                 .map_err(|e| stored(&e))?,
             starts_at: self.starts_at.to_jiff(),
             ends_at: self.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+            paid_from: self.trial_ends_at.unwrap_or(self.starts_at).to_jiff(),
             seller: self.seller_id,
             version: self.plan_version_id.into(),
             plan,

@@ -103,8 +103,18 @@ async fn extend_all(app: &App, keys: &[Key], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// Trials and subscriptions whose time is over.
 async fn end_due(app: &App) -> Result<()> {
     let mut tx = app.db.begin(&Actor::system()).await?;
+    sqlx::query!(
+        "update subscriptions set state = 'active' where (organization_id, id) in (
+             select s.organization_id, s.id from subscriptions s where s.state = 'trial' and s.trial_ends_at <= $1
+             -- all organizations: the schedule is the platform's
+             order by s.organization_id, s.id for no key update skip locked)",
+        app.clock.now().to_sqlx(),
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!(
         "update subscriptions set state = 'ended' where (organization_id, id) in (
              select s.organization_id, s.id from subscriptions s where s.state <> 'ended' and s.ends_at <= $1

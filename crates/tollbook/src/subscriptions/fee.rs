@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use tollbook_core::ids::InvoiceId;
 use tollbook_core::rating::ChargePart;
 use tollbook_core::subscriptions::share;
+use tollbook_core::time::Period;
 
 use super::periods::Due;
 use crate::error::{Error, Result};
@@ -18,11 +19,13 @@ use crate::wallets;
 struct Fee<'a> {
     due: &'a Due<'a>,
     part: ChargePart,
+    /// When it is due: the start of the period, or of what is paid of it.
+    paid_from: Timestamp,
     place: Place,
 }
 
-/// Charges the base fees of periods: the first one of a subscription on a document of its own, each later one beside the
-/// usage of the period before.
+/// Charges the base fees of periods: the first one of a subscription on a document of its own, due when its trial is over,
+/// each later one beside the usage of the period before. Nothing is due for a trial.
 pub(super) async fn add_fees(tx: &mut PgConnection, due: &[Due<'_>], now: Timestamp) -> Result<()> {
     let mut fees = Vec::new();
     for one in due {
@@ -67,18 +70,23 @@ fn fee<'a>(due: &'a Due<'a>) -> Result<Option<Fee<'a>>> {
         contract, period, ..
     } = due;
     let (document, zone) = (&contract.plan.document, contract.schedule.zone());
-    let share =
-        share(&period.full, &period.billed, document.proration, zone).map_err(|e| wrong(&e))?;
+    let paid_from = contract.paid_from.max(period.billed.start());
+    let Ok(paid) = Period::new(paid_from, period.billed.end()) else {
+        // All of it is trial.
+        return Ok(None);
+    };
+    let share = share(&period.full, &paid, document.proration, zone).map_err(|e| wrong(&e))?;
     let part = contract.plan.terms.base_fee(share).map_err(|e| wrong(&e))?;
     Ok(part.map(|part| Fee {
         due,
+        paid_from,
         place: Place {
             organization: contract.organization,
             payer: contract.payer,
             currency: part.currency.code().to_owned(),
             call: None,
             subscription: Some(contract.id),
-            period: due.previous.unwrap_or(period.billed),
+            period: due.previous.unwrap_or(paid),
             zone: zone.name().to_owned(),
             grace_seconds: contract.grace_seconds,
         },
@@ -87,12 +95,7 @@ fn fee<'a>(due: &'a Due<'a>) -> Result<Option<Fee<'a>>> {
 }
 
 fn row(fee: &Fee<'_>, invoice: InvoiceId) -> Result<ChargeRow> {
-    let Due {
-        contract,
-        id,
-        period,
-        ..
-    } = fee.due;
+    let Due { contract, id, .. } = fee.due;
     let charged = Charged {
         organization: contract.organization,
         payer: contract.payer,
@@ -100,7 +103,7 @@ fn row(fee: &Fee<'_>, invoice: InvoiceId) -> Result<ChargeRow> {
         subscription: Some(contract.id),
         seller: contract.seller,
         version: Some(contract.version),
-        occurred_at: period.billed.start(),
+        occurred_at: fee.paid_from,
         invoice: Some(invoice),
     };
     let mut row = ChargeRow::new(&charged, &fee.part)?;

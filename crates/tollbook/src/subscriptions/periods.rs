@@ -84,11 +84,15 @@ async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         .iter()
         .map(|d| d.period.billed.end().to_sqlx())
         .collect();
+    let payers: Vec<&str> = due
+        .iter()
+        .map(|d| d.contract.payer.kind().as_str())
+        .collect();
     sqlx::query!(
-        "insert into billing_periods (organization_id, id, subscription_id, prev_end, starts_at, ends_at)
-         select organization_id, id, subscription_id, prev_end, starts_at, ends_at
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
-             as p (organization_id, id, subscription_id, prev_end, starts_at, ends_at)
+        "insert into billing_periods (organization_id, id, subscription_id, prev_end, starts_at, ends_at, payer)
+         select organization_id, id, subscription_id, prev_end, starts_at, ends_at, payer
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[])
+             as p (organization_id, id, subscription_id, prev_end, starts_at, ends_at, payer)
          order by organization_id, subscription_id, starts_at",
         &organizations,
         &ids,
@@ -96,6 +100,7 @@ async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         &previous as &[Option<jiff_sqlx::Timestamp>],
         &starts,
         &ends,
+        &payers as &[&str],
     )
     .execute(tx)
     .await?;
@@ -135,11 +140,15 @@ async fn add_grants(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         .map(|(c, g)| g.starts_at.max(c.starts_at).to_sqlx())
         .collect();
     let ends: Vec<_> = grants.iter().map(|(_, g)| g.expires_at.to_sqlx()).collect();
+    let payers: Vec<&str> = grants
+        .iter()
+        .map(|(c, _)| c.payer.kind().as_str())
+        .collect();
     sqlx::query!(
-        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at)
-         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[])
-             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at)
+        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at, payer)
+         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[], $9::text[])
+             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer)
          order by organization_id, account_id, subscription_id, key, starts_at
          on conflict (organization_id, account_id, subscription_id, allowance_key, starts_at) do nothing",
         &organizations,
@@ -150,6 +159,7 @@ async fn add_grants(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         &granted,
         &starts,
         &ends,
+        &payers as &[&str],
     )
     .execute(tx)
     .await?;

@@ -36,6 +36,9 @@ pub(crate) struct SubscriptionView {
     starts_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
+    /// First instant for which a base fee is due, if it began with a trial.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    trial_ends_at: Option<Timestamp>,
     /// The period of now; before the start the first one, after the end the last one.
     #[schema(value_type = Option<String>, format = DateTime)]
     current_period_start: Option<Timestamp>,
@@ -59,6 +62,7 @@ struct Row {
     zone: String,
     starts_at: jiff_sqlx::Timestamp,
     ends_at: Option<jiff_sqlx::Timestamp>,
+    trial_ends_at: Option<jiff_sqlx::Timestamp>,
     period_start: Option<jiff_sqlx::Timestamp>,
     period_end: Option<jiff_sqlx::Timestamp>,
 }
@@ -75,7 +79,7 @@ pub(super) async fn subscriptions(
     let rows = sqlx::query_as!(
         Row,
         r#"select s.organization_id, s.id, s.customer_id, p.id as plan_id, p.name as plan_name, v.id as plan_version_id, s.state,
-             s.anchor_on, s.auto_renew, s.zone, s.starts_at, s.ends_at, b.starts_at as "period_start?", b.ends_at as "period_end?"
+             s.anchor_on, s.auto_renew, s.zone, s.starts_at, s.ends_at, s.trial_ends_at, b.starts_at as "period_start?", b.ends_at as "period_end?"
          from subscriptions s
          join subscription_segments g on g.organization_id = s.organization_id and g.subscription_id = s.id and g.ends_at = 'infinity'
          join plan_versions v on v.seller_id = g.seller_id and v.id = g.plan_version_id
@@ -123,6 +127,7 @@ impl Row {
             auto_renew: self.auto_renew,
             starts_at: self.starts_at.to_jiff(),
             ends_at,
+            trial_ends_at: self.trial_ends_at.map(jiff_sqlx::Timestamp::to_jiff),
             current_period_start: self.period_start.map(jiff_sqlx::Timestamp::to_jiff),
             current_period_end: period_end,
             next_billing_date: next.map(|end| zone.date(end)),

@@ -7,7 +7,8 @@ use tollbook_core::ids::{
     AccountId, CustomerId, OrganizationId, PlanVersionId, SegmentId, SubscriptionId,
 };
 use tollbook_core::payer::Payer;
-use tollbook_core::subscriptions::Schedule;
+use tollbook_core::subscriptions::{Schedule, State, trial_end};
+use tollbook_core::time::Zone;
 use uuid::Uuid;
 
 use super::periods::add_periods;
@@ -41,16 +42,17 @@ pub(crate) async fn subscribe(
         Payer::Organization => Uuid::nil(),
         Payer::Customer(_) => organization,
     };
-    let interval = published_interval(tx, seller, new.plan_version).await?;
+    let offered = offered(tx, seller, new.plan_version).await?;
     let zone = organizations::business(tx, new.organization).await?.zone;
     let day = new
         .billing_day
         .unwrap_or_else(|| zone.date(new.starts_at).day());
-    let schedule = Schedule::with_billing_day(day, interval, new.starts_at, zone)
+    let schedule = Schedule::with_billing_day(day, offered.interval_months, new.starts_at, zone)
         .map_err(|e| Error::invalid("billingCycleDay", e.to_string()))?;
     let account = account(tx, new.organization, new.payer).await?;
     rating::lock_accounts(tx, &[(new.organization, account)]).await?;
-    let id = insert(tx, new, &schedule, account).await?;
+    let trial_ends_at = offered.trial_end(new.starts_at, schedule.zone())?;
+    let id = insert(tx, new, &schedule, account, trial_ends_at, now).await?;
     add_segment(tx, new, seller, id).await?;
     add_periods(tx, &[(new.organization, id)], now).await?;
     if new.starts_at <= now {
@@ -64,7 +66,13 @@ async fn insert(
     new: &NewSubscription,
     schedule: &Schedule,
     account: AccountId,
+    trial_ends_at: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<SubscriptionId> {
+    let state = match trial_ends_at {
+        Some(end) if now < end => State::Trial,
+        Some(_) | None => State::Active,
+    };
     let first = schedule
         .index_at(new.starts_at)
         .and_then(|index| schedule.period(index))
@@ -72,8 +80,8 @@ async fn insert(
     let ends_at = (!new.auto_renew).then(|| first.end());
     let id: SubscriptionId = new_id();
     sqlx::query!(
-        "insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at, ends_at, auto_renew)
-         values ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9, $10, $11)",
+        "insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at, ends_at, auto_renew, trial_ends_at)
+         values ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13)",
         new.organization.uuid(),
         id.uuid(),
         new.payer.kind().as_str(),
@@ -85,6 +93,8 @@ async fn insert(
         new.starts_at.to_sqlx(),
         ends_at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
         new.auto_renew,
+        state.as_str(),
+        trial_ends_at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
     )
     .execute(tx)
     .await
@@ -116,13 +126,29 @@ async fn add_segment(
     Ok(())
 }
 
-async fn published_interval(
-    tx: &mut PgConnection,
-    seller: Uuid,
-    version: PlanVersionId,
-) -> Result<i64> {
-    let interval = sqlx::query_scalar!(
-        r#"select coalesce((v.document ->> 'intervalMonths')::bigint, 1) as "interval!"
+/// What a plan version says of its periods.
+struct Offered {
+    interval_months: i64,
+    trial_days: i64,
+}
+
+impl Offered {
+    fn trial_end(&self, starts_at: Timestamp, zone: &Zone) -> Result<Option<Timestamp>> {
+        let days = u16::try_from(self.trial_days).unwrap_or(u16::MAX);
+        if days == 0 {
+            return Ok(None);
+        }
+        trial_end(starts_at, days, zone)
+            .map(Some)
+            .map_err(|e| Error::invalid("startDate", e.to_string()))
+    }
+}
+
+async fn offered(tx: &mut PgConnection, seller: Uuid, version: PlanVersionId) -> Result<Offered> {
+    let offered = sqlx::query_as!(
+        Offered,
+        r#"select coalesce((v.document ->> 'intervalMonths')::bigint, 1) as "interval_months!",
+             coalesce((v.document ->> 'trialDays')::bigint, 0) as "trial_days!"
            from plan_versions v join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
            where v.seller_id = $1 and v.id = $2 and v.state = 'published' and p.kind = 'subscription'"#,
         seller,
@@ -130,7 +156,7 @@ async fn published_interval(
     )
     .fetch_optional(tx)
     .await?;
-    interval
+    offered
         .ok_or_else(|| Error::invalid("planVersionId", "is not a published plan for subscriptions"))
 }
 

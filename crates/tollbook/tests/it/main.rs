@@ -41,6 +41,7 @@ mod statements;
 mod supabase;
 mod support;
 mod tokens;
+mod trials;
 mod twilio;
 mod verify;
 mod voids;

@@ -2,7 +2,8 @@
 with chunk as materialized (
     select * from billing_periods where organization_id = $1 and id > $2 order by id limit $3
 ), terms as (
-    select p.id, p.subscription_id, p.starts_at, s.account_id, v.document, coalesce((v.document ->> 'baseFee')::numeric, 0) as base_fee
+    select p.id, p.subscription_id, p.starts_at, s.account_id, v.document, -- Nothing is due for a trial.
+        case when s.trial_ends_at >= p.ends_at then 0 else coalesce((v.document ->> 'baseFee')::numeric, 0) end as base_fee
     from chunk p
     join subscriptions s on s.organization_id = $1 and s.id = p.subscription_id
     join subscription_segments g on g.organization_id = $1 and g.subscription_id = p.subscription_id

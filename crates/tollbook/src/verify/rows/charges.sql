@@ -26,11 +26,12 @@ left join (
     where c.usage_event_id is not null and (u.id is null or u.corrects_id is not null
         or (u.meter, u.call_id, u.occurred_at) is distinct from (c.meter, c.call_id, c.occurred_at))
     union all
-    select 'charges', c.id::text, 'period_id', 'a period of the same subscription that begins then', coalesce(p.id::text, 'nothing')
+    select 'charges', c.id::text, 'period_id', 'a period of the same subscription that is paid from then on', coalesce(p.id::text, 'nothing')
     from chunk c
     left join billing_periods p on p.organization_id = $1 and p.id = c.period_id
+    left join subscriptions s on s.organization_id = $1 and s.id = p.subscription_id
     where c.period_id is not null
-        and (p.id is null or (p.subscription_id, p.starts_at) is distinct from (c.subscription_id, c.occurred_at))
+        and (p.id is null or (p.subscription_id, greatest(p.starts_at, s.trial_ends_at)) is distinct from (c.subscription_id, c.occurred_at))
     union all
     select 'charges', c.id::text, 'invoice_id', 'a document of the same payer and currency', coalesce(c.invoice_id::text, 'nothing')
     from chunk c
