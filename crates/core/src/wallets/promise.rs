@@ -277,9 +277,7 @@ fn is_ordered(open: &[InProgress<'_>]) -> bool {
 }
 
 fn is_all_covered(costs: &[Option<Fraction>]) -> bool {
-    costs
-        .iter()
-        .all(|cost| cost.is_some_and(Fraction::is_zero))
+    costs.iter().all(|cost| cost.is_some_and(Fraction::is_zero))
 }
 
 /// The account without anything included.

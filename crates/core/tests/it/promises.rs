@@ -153,14 +153,8 @@ impl<'a> Account<'a> {
 
     /// Lets a call through, or on, unless there is nothing for it; for how long.
     fn promise(&mut self, mut call: InProgress<'a>, wanted: u32) -> Option<u32> {
-        let promised = promise(
-            &call,
-            wanted,
-            &self.open,
-            &self.state,
-            Some(self.available),
-        )
-        .unwrap();
+        let promised =
+            promise(&call, wanted, &self.open, &self.state, Some(self.available)).unwrap();
         let before = call.call.quantity;
         let seconds = Quantity::from_units(promised.seconds);
         if seconds <= before {
@@ -271,6 +265,10 @@ fn whichever_call_ends_first_the_credit_is_never_overdrawn() {
         Ok(())
     });
     assert!(refused.get() >= 1_000, "{} were refused", refused.get());
-    assert!(moved.get() >= 100, "more was set aside {} times", moved.get());
+    assert!(
+        moved.get() >= 100,
+        "more was set aside {} times",
+        moved.get()
+    );
     assert!(extended.get() >= 500, "{} were extended", extended.get());
 }
