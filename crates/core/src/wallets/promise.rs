@@ -299,3 +299,132 @@ fn minor_down(amount: Fraction, currency: Currency) -> Result<i64, Overflow> {
     let minor = amount.checked_mul(Fraction::from_whole(currency.minor_per_major()))?;
     i64::try_from(minor.floor()).map_err(|_| Overflow)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::{GrantId, UsageEventId};
+    use crate::metering::BuiltInMeter;
+    use crate::plans::Offer;
+    use crate::rating::{Grant, ProviderCost, Surroundings};
+
+    const MINUTE: &str = r#""increment":"60/60","rate":{"per_unit":{"price":"0.10","per":60}}"#;
+
+    fn terms(price: &str) -> Terms {
+        let json = format!(
+            r#"{{"currency":"USD","prices":[{{"key":"c","meter":"CALL_DURATION_SECONDS",{price}}}],
+            "allowances":[{{"key":"x","meters":["CALL_DURATION_SECONDS"],"quantity":1}}]}}"#
+        );
+        let offer = Offer::read(json.as_bytes()).unwrap();
+        let surroundings = Surroundings {
+            decks: [("world".parse().unwrap(), Arc::default())].into(),
+            ..Surroundings::default()
+        };
+        Terms::new(&offer.document, &surroundings).unwrap()
+    }
+
+    /// An account with so many seconds included.
+    fn state(included: u32) -> State {
+        let at = "2026-01-05T12:00:00Z".parse().unwrap();
+        let mut state = State::new(at);
+        state.grants.push(Grant {
+            id: GrantId::new(Uuid::nil()),
+            allowance_key: "x".parse().unwrap(),
+            granted: Quantity::from_units(included),
+            used: Quantity::ZERO,
+            forfeited: Quantity::ZERO,
+            starts_at: at,
+            expires_at: "2026-02-01T00:00:00Z".parse().unwrap(),
+        });
+        state
+    }
+
+    fn call(terms: &Terms, seconds: u32, aside: i64) -> InProgress<'_> {
+        let at = "2026-01-05T12:00:00Z".parse().unwrap();
+        InProgress {
+            call: Usage {
+                id: UsageEventId::new(Uuid::nil()),
+                meter: BuiltInMeter::CallDurationSeconds.code(),
+                quantity: Quantity::from_units(seconds),
+                occurred_at: at,
+                is_time: true,
+                direction: None,
+                destination: None,
+                provider_cost: ProviderCost::Pending,
+            },
+            terms,
+            period_start: at,
+            aside: Money::from_minor(aside, Currency::USD),
+        }
+    }
+
+    fn cents(minor: i128) -> Fraction {
+        Fraction::new(minor, 100).unwrap()
+    }
+
+    /// Seconds, what is set aside for it, and for the others.
+    fn promised(
+        call: &InProgress<'_>,
+        open: &[InProgress<'_>],
+        included: u32,
+        available: i128,
+    ) -> (u32, i64, Vec<i64>) {
+        let it = promise(call, 600, open, &state(included), Some(cents(available))).unwrap();
+        let others = it.others.iter().map(|amount| amount.minor()).collect();
+        (it.seconds, it.amount.minor(), others)
+    }
+
+    #[test]
+    fn a_call_begins_on_what_the_others_leave() {
+        let terms = terms(MINUTE);
+        let new = call(&terms, 0, 0);
+        assert_eq!(promised(&new, &[], 120, 35), (300, 30, vec![]));
+        let open = [call(&terms, 90, 0)];
+        // A minute and a half is two started minutes: nothing that is included is left.
+        assert_eq!(promised(&new, &open, 120, 35), (180, 30, vec![0]));
+        assert_eq!(promised(&new, &open, 0, 15), (0, 0, vec![15]));
+        assert_eq!(promised(&new, &[], 0, -5), (0, 0, vec![]));
+        // On for longer, on what is set aside for it already.
+        let longer = call(&terms, 60, 10);
+        assert_eq!(promised(&longer, &[], 0, 20), (180, 30, vec![]));
+    }
+
+    #[test]
+    fn nobody_counts_on_included_time_that_is_not_enough_for_all_where_each_call_has_a_fee() {
+        let terms = terms(&format!(r#""connectionFee":"0.50",{MINUTE}"#));
+        let new = call(&terms, 0, 0);
+        let open = [call(&terms, 60, 0)];
+        assert_eq!(promised(&new, &open, 660, 0), (600, 0, vec![0]));
+        // Ten more minutes are not included. Either there is credit for the fee of both, or the call is shorter.
+        assert_eq!(promised(&new, &open, 300, 1_000), (600, 150, vec![60]));
+        assert_eq!(promised(&new, &open, 300, 100), (240, 0, vec![0]));
+    }
+
+    #[test]
+    fn who_pays_by_invoice_is_limited_by_nothing() {
+        let terms = terms(MINUTE);
+        let it = promise(&call(&terms, 0, 0), 600, &[], &state(0), None).unwrap();
+        assert_eq!((it.seconds, it.amount.minor()), (600, 0));
+    }
+
+    #[test]
+    fn what_has_no_price_is_refused_and_what_has_none_yet_is_not_promised() {
+        let nowhere = terms(r#""rate":{"deck":{"deck":"world"}}"#);
+        for available in [None, Some(cents(100))] {
+            let refused = promise(&call(&nowhere, 0, 0), 600, &[], &state(0), available);
+            assert!(matches!(refused, Err(Error::NoDestination(_))));
+        }
+        let pending = terms(r#""rate":{"cost_plus":{"percent":20}}"#);
+        let new = call(&pending, 0, 0);
+        assert_eq!(promised(&new, &[], 90, 100), (90, 0, vec![]));
+        let open = [call(&pending, 60, 7)];
+        assert_eq!(costs(&open, &state(0)), Ok(vec![None]));
+        let holds = holds(&open, vec![None]);
+        let kept = share(&holds, cents(100), Currency::USD).unwrap();
+        assert_eq!(kept, [Money::from_minor(7, Currency::USD)]);
+    }
+}
