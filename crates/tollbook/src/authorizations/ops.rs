@@ -79,7 +79,7 @@ const KEY_TAKEN: &str = "idempotency_in_progress";
 async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Authorization> {
     let (organization, now) = (dialer.organization, app.clock.now());
     let user = confined(dialer);
-    let mut tx = app.db.begin(&Actor::system()).await?;
+    let mut tx = app.db.begin_dial(&Actor::system()).await?;
     let line = store::hold(&mut tx, organization, &new.parties, user, now).await?;
     let line = line.filter(|line| line.is_allowed).ok_or_else(not_yours)?;
     let wanted = Wanted {
@@ -198,7 +198,7 @@ pub(super) async fn extend(
     seconds: u32,
 ) -> Result<Authorization> {
     let (organization, now) = (dialer.organization, app.clock.now());
-    let mut tx = app.db.begin(&Actor::system()).await?;
+    let mut tx = app.db.begin_dial(&Actor::system()).await?;
     let accounts = store::hold_again(&mut tx, organization, id).await?;
     let mut call = find(&mut tx, dialer, id).await?;
     if !call.is_open(now) {
@@ -247,7 +247,7 @@ pub(super) async fn release(
     id: AuthorizationId,
 ) -> Result<Authorization> {
     let (organization, now) = (dialer.organization, app.clock.now());
-    let mut tx = app.db.begin(&Actor::system()).await?;
+    let mut tx = app.db.begin_dial(&Actor::system()).await?;
     let accounts = store::hold_again(&mut tx, organization, id).await?;
     let mut call = find(&mut tx, dialer, id).await?;
     if call.released_at.is_some() {
