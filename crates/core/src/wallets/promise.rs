@@ -111,9 +111,9 @@ pub fn costs(open: &[InProgress<'_>], state: &State) -> Result<Vec<Option<Fracti
     open.iter()
         .zip(in_order)
         .map(|(one, cost)| {
-            let more = worst.iter().map(|state| one.dearest(state));
-            more.fold(Ok(cost), |most, next| {
-                Ok(most?.zip(next?).map(|(most, next)| most.max(next)))
+            worst.iter().try_fold(cost, |most, state| {
+                let next = one.dearest(state)?;
+                Ok(most.zip(next).map(|(most, next)| most.max(next)))
             })
         })
         .collect()

@@ -142,7 +142,7 @@ impl Account {
         let available: Option<Fraction> = self.credit.map(|credit| credit.available);
         promise(&call, seconds, &open, &self.state, available)
             .map(Some)
-            .map_err(|error| unrated(error, asked.external_field))
+            .map_err(|error| unrated(&error, asked.external_field))
     }
 
     /// What the account holds for a call of so many seconds.
@@ -221,9 +221,9 @@ fn unpriced(why: &str) -> Error {
     Error::conflict("not_priced", format!("the call cannot be priced: {why}"))
 }
 
-fn unrated(error: Unrated, external_field: &str) -> Error {
+fn unrated(error: &Unrated, external_field: &str) -> Error {
     match error {
         Unrated::NoDestination(_) => Error::invalid(external_field, error.to_string()),
-        Unrated::Negative | Unrated::Overflow(_) => stored(&error),
+        Unrated::Negative | Unrated::Overflow(_) => stored(error),
     }
 }

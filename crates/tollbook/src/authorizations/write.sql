@@ -5,7 +5,7 @@ with asked as (
     insert into call_authorizations as c (organization_id, id, key, request_hash, phone_number_id, direction, external_e164, customer_id, seconds,
         started_at, expires_at, created_by)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-    on conflict (organization_id, id) do update set seconds = excluded.seconds, expires_at = excluded.expires_at
+    on conflict (organization_id, id) do update set seconds = greatest(c.seconds, excluded.seconds), expires_at = greatest(c.expires_at, excluded.expires_at)
 ),
 own as (
     insert into call_reservations (organization_id, authorization_id, account_id, payer, wallet_id, seller_id, plan_version_id, zone, period_start,
