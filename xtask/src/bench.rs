@@ -12,7 +12,7 @@ const CUSTOMERS: u64 = 100_000;
 const ORGANIZATIONS: u64 = 20;
 
 /// The benchmarks of the application. `ring` runs on a filled database.
-const NAMES: [&str; 5] = ["ingest", "rating", "calls", "billing", "ring"];
+const NAMES: [&str; 6] = ["ingest", "rating", "calls", "authorize", "billing", "ring"];
 
 /// Runs the benchmarks that are named, or all.
 pub(crate) fn run(names: &[&str]) -> Result<()> {

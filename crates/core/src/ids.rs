@@ -127,6 +127,8 @@ ids! {
     WalletId,
     /// A change of a wallet.
     WalletMovementId,
+    /// A call that was let through, for so long.
+    AuthorizationId,
     /// An account of the ledger.
     LedgerAccountId,
     /// A balanced posting.

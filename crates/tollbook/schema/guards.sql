@@ -17,7 +17,8 @@ begin
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
         execute format('create or replace trigger refuse_change before update on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
-    foreach table_name in array array['customers', 'accounts', 'calls', 'number_mappings', 'phone_numbers', 'subscriptions', 'organizations', 'users'] loop
+    foreach table_name in array array['customers', 'accounts', 'calls', 'number_mappings', 'phone_numbers', 'subscriptions', 'organizations', 'users',
+        'call_authorizations', 'call_reservations'] loop
         execute format('create or replace trigger refuse_delete before delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
 end
@@ -344,6 +345,31 @@ begin
 end
 $$;
 create or replace trigger guard before update of state on calls for each row execute function guard_call();
+
+-- A call that is let through may last longer, never shorter, until it is given back.
+create or replace function guard_authorization() returns trigger language plpgsql as $$
+begin
+    if old.released_at is not null or new.seconds < old.seconds
+        or (to_jsonb(old) - array['seconds', 'expires_at', 'released_at']) is distinct from (to_jsonb(new) - array['seconds', 'expires_at', 'released_at']) then
+        raise exception 'authorization % cannot change', old.id using errcode = 'restrict_violation', constraint = 'call_authorizations_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update on call_authorizations for each row execute function guard_authorization();
+
+-- What is held for a call is held once: what is closed stays closed.
+create or replace function guard_reservation() returns trigger language plpgsql as $$
+begin
+    if old.state <> 'open'
+        or (to_jsonb(old) - array['amount', 'expires_at', 'state', 'closed_at']) is distinct from (to_jsonb(new) - array['amount', 'expires_at', 'state', 'closed_at']) then
+        raise exception 'reservation of authorization % cannot change', old.authorization_id
+            using errcode = 'restrict_violation', constraint = 'call_reservations_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update on call_reservations for each row execute function guard_reservation();
 
 -- A mapping is history: only its end may be set.
 create or replace function guard_mapping() returns trigger language plpgsql as $$

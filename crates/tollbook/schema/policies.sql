@@ -11,7 +11,7 @@ declare
         'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
-        'provider_costs', 'rating_queue', 'live_events'];
+        'provider_costs', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
     -- Rows with payer = 'organization' are the platform's sale: its admin reads them and writes none.
     has_payer boolean;
 begin
@@ -75,6 +75,10 @@ grant select, insert on rating_queue to tollbook_admin;
 -- Who sells a plan lets usage go on that waited for it.
 grant update (parked_at) on rating_queue to tollbook_admin;
 create policy admin on rating_queue to tollbook_admin using (organization_id = acting_organization_id()) with check (organization_id = acting_organization_id());
+-- What is let through, and what is held for it, is written by whoever has the payers' accounts.
+grant select on call_authorizations, call_reservations to tollbook_admin;
+create policy admin on call_authorizations for select to tollbook_admin using (organization_id = acting_organization_id());
+create policy admin on call_reservations for select to tollbook_admin using (organization_id = acting_organization_id());
 grant insert on live_events to tollbook_admin;
 create policy admin on live_events for insert to tollbook_admin with check (organization_id = acting_organization_id());
 grant select on organizations to tollbook_admin, tollbook_member, tollbook_portal;

@@ -9,6 +9,7 @@
 
 mod app;
 mod audit;
+mod authorizations;
 mod calls;
 pub mod cli;
 mod clock;

@@ -6,7 +6,7 @@ use tollbook_core::actor::Actor;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, costs, inbox, invoices, jobs, rating, subscriptions, wallets};
+use crate::{authorizations, calls, costs, inbox, invoices, jobs, rating, subscriptions, wallets};
 
 /// How long to wait for what another worker of this or another node is at.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -27,6 +27,7 @@ impl App {
             let looked_after = calls::check_due(self).await?;
             costs::ask_due(self).await?;
             subscriptions::extend_due(self).await?;
+            authorizations::expire_due(self).await?;
             wallets::expire_due(self).await?;
             invoices::finalize_due(self).await?;
             if looked_after == 0 && !self.is_something_due().await? {

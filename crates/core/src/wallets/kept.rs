@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::balance::{Lot, WalletError};
+use super::promise::{Hold, share};
 use crate::ids::WalletMovementId;
 use crate::money::{Currency, Fraction, Money, MoneyError, Overflow};
 
@@ -156,6 +157,19 @@ impl Kept {
         }
         *self = after;
         Ok(changes)
+    }
+
+    /// Sets aside what calls in progress may come to, as far as there is credit; returns how much that is for each, in
+    /// order.
+    pub fn hold(&mut self, holds: &[Hold]) -> Result<Vec<Money>, WalletError> {
+        let amounts = share(holds, self.available()?, self.currency).map_err(MoneyError::from)?;
+        for (hold, amount) in holds.iter().zip(&amounts) {
+            self.reserved = self
+                .reserved
+                .checked_sub(hold.aside)?
+                .checked_add(*amount)?;
+        }
+        Ok(amounts)
     }
 
     /// Takes what has expired by `at`, but not what a call in progress holds: that is lost when the call has ended.
@@ -381,6 +395,34 @@ mod tests {
         assert_eq!(wallet.charge(exact(-1, 1), at(FEBRUARY)).unwrap(), []);
         let (paid, changes) = wallet.pay(exact(-1, 1), cents(-100), at(FEBRUARY)).unwrap();
         assert_eq!((paid, changes), (cents(0), vec![]));
+    }
+
+    #[test]
+    fn what_calls_may_come_to_is_set_aside_as_far_as_there_is_credit() {
+        let mut wallet = wallet();
+        wallet.reserved = cents(500);
+        let hold = |aside, cost: Option<Fraction>| Hold {
+            aside: cents(aside),
+            cost,
+        };
+        // One has ended, one may come to more than there is, and of one the price is not known.
+        let holds = [
+            hold(300, Some(Fraction::ZERO)),
+            hold(100, Some(exact(20_001, 1_000))),
+            hold(100, None),
+        ];
+        let amounts = wallet.hold(&holds).unwrap();
+        assert_eq!(amounts, [cents(0), cents(1_400), cents(100)]);
+        assert_eq!(wallet.reserved, cents(1_500));
+        assert_eq!(wallet.available().unwrap(), Fraction::ZERO);
+        // Nobody loses what they need because too much was used.
+        wallet.charge(exact(5, 1), at(FEBRUARY)).unwrap();
+        let holds = [
+            hold(1_400, Some(exact(16, 1))),
+            hold(100, Some(exact(1, 2))),
+        ];
+        assert_eq!(wallet.hold(&holds).unwrap(), [cents(1_400), cents(50)]);
+        assert_eq!(wallet.available().unwrap(), exact(-9, 2));
     }
 
     #[test]

@@ -33,13 +33,23 @@ pub fn longest_call(
             Err(error) => Err(error),
         }
     };
+    longest_of(call, terms, CALL_SECONDS_MAX, affordable)
+}
+
+/// The longest call of at most `seconds_max` seconds that is affordable at every length up to its own.
+pub(super) fn longest_of(
+    call: &Usage,
+    terms: &Terms,
+    seconds_max: u32,
+    affordable: impl Fn(u32) -> Result<bool, Error>,
+) -> Result<u32, Error> {
     if !terms.cost_never_falls(&call.meter, call.direction) {
-        return each_cost(call, terms, affordable);
+        return each_cost(call, terms, seconds_max, affordable);
     }
-    if !affordable(1)? {
+    if seconds_max == 0 || !affordable(1)? {
         return Ok(0);
     }
-    let (mut longest, mut too_long) = (1_u32, CALL_SECONDS_MAX.saturating_add(1));
+    let (mut longest, mut too_long) = (1_u32, seconds_max.saturating_add(1));
     while longest.saturating_add(1) < too_long {
         let middle = u32::midpoint(longest, too_long);
         if affordable(middle)? {
@@ -55,11 +65,12 @@ pub fn longest_call(
 fn each_cost(
     call: &Usage,
     terms: &Terms,
+    seconds_max: u32,
     affordable: impl Fn(u32) -> Result<bool, Error>,
 ) -> Result<u32, Error> {
     let mut longest = 0_u32;
-    while longest < CALL_SECONDS_MAX && affordable(longest.saturating_add(1))? {
-        longest = priced_alike_until(call, terms, longest.saturating_add(1))?.min(CALL_SECONDS_MAX);
+    while longest < seconds_max && affordable(longest.saturating_add(1))? {
+        longest = priced_alike_until(call, terms, longest.saturating_add(1))?.min(seconds_max);
     }
     Ok(longest)
 }

@@ -23,6 +23,8 @@ mod order_rule;
 #[cfg(test)]
 mod periods;
 #[cfg(test)]
+mod promises;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod random;

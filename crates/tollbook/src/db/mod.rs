@@ -31,6 +31,7 @@ pub struct Db {
     pool: PgPool,
     ingest: PgPool,
     work: PgPool,
+    dial: PgPool,
 }
 
 /// Sessions that take in webhooks and usage. Few, and always the same: a session that has just run a statement runs it
@@ -40,6 +41,10 @@ const INGEST_SESSIONS: u32 = 3;
 /// Sessions that interpret, rate and read for viewers: one for each worker, one for live events, and one for each
 /// organization that is read for at a time.
 const WORK_SESSIONS: u32 = 9;
+
+/// Sessions that let calls through: somebody waits at the phone, and planning the statements anew would take several times
+/// as long as running them.
+const DIAL_SESSIONS: u32 = 8;
 
 /// Sessions get so long to end.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -54,11 +59,13 @@ impl Db {
             .test_before_acquire(false);
         let ingest = pool.clone().max_connections(INGEST_SESSIONS);
         let work = pool.clone().max_connections(WORK_SESSIONS);
+        let dial = pool.clone().max_connections(DIAL_SESSIONS);
         let pool = pool.max_connections(sessions_max).min_connections(1);
         Ok(Self {
             pool: pool.connect_with(options.clone()).await?,
             ingest: ingest.connect_lazy_with(bulk_options(options.clone())),
-            work: work.connect_lazy_with(bulk_options(options)),
+            work: work.connect_lazy_with(bulk_options(options.clone())),
+            dial: dial.connect_lazy_with(bulk_options(options)),
         })
     }
 
@@ -70,6 +77,11 @@ impl Db {
     /// Begins a transaction of a worker, which runs the same statements on batches over and over.
     pub(crate) async fn begin_work(&self, actor: &Actor) -> sqlx::Result<Tx> {
         begin(&self.work, actor).await
+    }
+
+    /// Begins a transaction that lets a call through.
+    pub(crate) async fn begin_dial(&self, actor: &Actor) -> sqlx::Result<Tx> {
+        begin(&self.dial, actor).await
     }
 
     /// Begins a transaction that may only take in webhooks and usage, for many organizations at once. Who may write
@@ -106,7 +118,12 @@ impl Db {
     /// Waits for the sessions in use and closes all.
     pub async fn close(&self) {
         let all = async {
-            tokio::join!(self.pool.close(), self.ingest.close(), self.work.close());
+            tokio::join!(
+                self.pool.close(),
+                self.ingest.close(),
+                self.work.close(),
+                self.dial.close()
+            );
         };
         // A session whose server was killed may wait for its answer for ever.
         if tokio::time::timeout(CLOSE_MAX, all).await.is_err() {

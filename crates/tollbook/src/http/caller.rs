@@ -34,6 +34,8 @@ pub enum Access {
     Portal,
     /// An API key with the scope that the handler names, or an admin of the organization, or the platform.
     Service,
+    /// Who makes calls: a member of an organization, or more, or an API key with the scope `usage`.
+    Dialer,
     /// An API key with that scope, or an admin, of the tenant that the body names, or the platform.
     TenantUsage,
     /// An admin, or an API key with all rights, of the tenant that the body names, or the platform.
@@ -275,6 +277,10 @@ impl Caller {
             Scope::Admin
         };
         self.check_scope(needed)?;
+        self.member_of()
+    }
+
+    fn member_of(&self) -> Result<(Actor, OrganizationId)> {
         let (actor, organization) = self.within()?;
         match actor {
             Actor::Portal { .. } => Err(Error::forbidden(
@@ -282,6 +288,14 @@ impl Caller {
             )),
             _ => Ok((actor, organization)),
         }
+    }
+
+    /// A key that may report usage may also ask for calls; one that may only read may look at them.
+    fn dialer(&self) -> Result<(Actor, OrganizationId)> {
+        if !self.is_read || self.check_scope(Scope::Read).is_err() {
+            self.check_scope(Scope::Usage)?;
+        }
+        self.member_of()
     }
 
     pub(super) fn admin(&self) -> Result<(Actor, OrganizationId)> {
@@ -397,6 +411,14 @@ pub(crate) struct SignedIn {
     pub(crate) user: Arc<User>,
 }
 
+/// Who makes calls: a member of the organization, or more, or a program that reports usage for it. A member makes them
+/// from numbers that are assigned to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    pub(crate) actor: Actor,
+    pub(crate) organization: OrganizationId,
+}
+
 /// A program that reports for an organization: an API key with the scope `S`, or an admin, or the platform.
 #[derive(Debug, Clone)]
 pub(crate) struct Service<S> {
@@ -489,6 +511,13 @@ extract!(OrgAdmin, |caller| {
 });
 extract!(OrgMember, |caller| {
     let (actor, organization) = caller.member()?;
+    Ok(Self {
+        actor,
+        organization,
+    })
+});
+extract!(Dialer, |caller| {
+    let (actor, organization) = caller.dialer()?;
     Ok(Self {
         actor,
         organization,

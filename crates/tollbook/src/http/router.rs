@@ -13,8 +13,8 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 
 use super::assets;
 use super::caller::Access::{
-    self, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn, TenantAdmin,
-    TenantUsage, Webhook,
+    self, Dialer, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn,
+    TenantAdmin, TenantUsage, Webhook,
 };
 use super::guard::{self, Guard};
 use super::limits::Limits;
@@ -54,6 +54,7 @@ pub fn routes() -> Vec<Route> {
         selling_routes(),
         payment_routes(),
         wallet_routes(),
+        authorization_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -238,6 +239,20 @@ fn wallet_routes() -> Vec<Route> {
         patch(one, Seller, api::change),
         get(movements, Seller, api::movements),
         post(movements, Seller, api::move_by_hand),
+    ]
+}
+
+fn authorization_routes() -> Vec<Route> {
+    use crate::authorizations::api;
+    vec![
+        post("/api/calls/authorize", Dialer, api::authorize),
+        get("/api/calls/authorizations/{id}", Dialer, api::get),
+        post("/api/calls/authorizations/{id}/extend", Dialer, api::extend),
+        post(
+            "/api/calls/authorizations/{id}/release",
+            Dialer,
+            api::release,
+        ),
     ]
 }
 

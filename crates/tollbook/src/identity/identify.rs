@@ -66,6 +66,7 @@ async fn recognize(
         | Access::OrgAdmin
         | Access::Portal
         | Access::Service
+        | Access::Dialer
         | Access::Seller
         // It may be told by the body, but pages are framed by it.
         | Access::TenantAdmin => true,

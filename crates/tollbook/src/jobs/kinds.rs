@@ -6,7 +6,9 @@ use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{calls, costs, inbox, invoices, recordings, retention, subscriptions, wallets};
+use crate::{
+    authorizations, calls, costs, inbox, invoices, recordings, retention, subscriptions, wallets,
+};
 
 /// Something to be done outside a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,18 +45,21 @@ pub(crate) enum Job {
     FinalizeInvoices,
     /// Take credit out of wallets that was not used in time.
     ExpireCredit,
+    /// Give back what is held for calls of whose end nothing was heard.
+    ExpireAuthorizations,
     /// Forget what is past its time, and prepare the inbox for the next months.
     Retain,
 }
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 6] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 7] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
         ("extend_subscriptions", Self::ExtendSubscriptions, 60),
         ("finalize_invoices", Self::FinalizeInvoices, 2),
         ("expire_credit", Self::ExpireCredit, 60),
+        ("expire_authorizations", Self::ExpireAuthorizations, 2),
         ("retain", Self::Retain, 60),
     ];
 
@@ -69,6 +74,7 @@ impl Job {
             Self::ExtendSubscriptions => "extend_subscriptions",
             Self::FinalizeInvoices => "finalize_invoices",
             Self::ExpireCredit => "expire_credit",
+            Self::ExpireAuthorizations => "expire_authorizations",
             Self::Retain => "retain",
         }
     }
@@ -88,6 +94,7 @@ impl Job {
             Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::ExpireCredit => wallets::expire_due(app).await,
+            Self::ExpireAuthorizations => authorizations::expire_due(app).await,
             Self::Retain => retention::run(app).await,
         }
     }

@@ -191,7 +191,7 @@ async fn standings(
 }
 
 /// Pay-per-call usage is totalled by calendar month.
-fn month_start(zone: &str, now: Timestamp) -> Result<Timestamp> {
+pub(crate) fn month_start(zone: &str, now: Timestamp) -> Result<Timestamp> {
     let wrong =
         |e: &dyn std::fmt::Display| Error::Internal(format!("the month cannot be told: {e}"));
     let zone: Zone = zone.parse().map_err(|e| wrong(&e))?;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::calls::Direction;
 use tollbook_core::ids::{
-    AccountId, CallId, CustomerId, OrganizationId, PlanVersionId, SubscriptionId, UsageEventId,
+    AccountId, AuthorizationId, CallId, CustomerId, OrganizationId, PhoneNumberId, PlanVersionId,
+    SubscriptionId, UsageEventId,
 };
 use tollbook_core::metering::{BuiltInMeter, MeterCode};
 use tollbook_core::money::Quantity;
@@ -39,6 +40,12 @@ pub(super) struct Item {
     pub(super) call: Option<CallSpan>,
     pub(super) direction: Option<Direction>,
     pub(super) destination: Option<E164>,
+    /// The other side, whoever called.
+    pub(super) external: Option<E164>,
+    /// Our number on the call.
+    pub(super) number: Option<PhoneNumberId>,
+    /// The call that was let through, where the usage was reported of one.
+    pub(super) authorization: Option<AuthorizationId>,
     /// `None`: nobody sells it to this payer.
     pub(super) terms: Option<TermsKey>,
     /// `None`: pay per call.
@@ -87,6 +94,8 @@ struct ItemRow {
     call_id: Option<Uuid>,
     direction: Option<String>,
     external_party: Option<String>,
+    phone_number_id: Option<Uuid>,
+    authorization_id: Option<Uuid>,
     started_at: Option<jiff_sqlx::Timestamp>,
     ended_at: Option<jiff_sqlx::Timestamp>,
     subscription_id: Option<Uuid>,
@@ -129,11 +138,13 @@ impl ItemRow {
             .map(str::parse)
             .transpose()
             .map_err(|e| stored("direction", &e))?;
-        let external = self.external_party.as_deref().map(Party::read);
-        let destination = match (direction, external) {
-            (Some(Direction::Outgoing), Some(Party::Number(number))) => Some(number),
+        let external = match self.external_party.as_deref().map(Party::read) {
+            Some(Party::Number(number)) => Some(number),
             _ => None,
         };
+        let destination = external
+            .clone()
+            .filter(|_| direction == Some(Direction::Outgoing));
         let payer: PayerKind = self.payer.parse().map_err(|e| stored("payer", &e))?;
         Ok(Item {
             period: self.period().map_err(|e| stored("period", &e))?,
@@ -150,6 +161,9 @@ impl ItemRow {
             occurred_at: self.occurred_at.to_jiff(),
             direction,
             destination,
+            external,
+            number: self.phone_number_id.map(PhoneNumberId::from),
+            authorization: self.authorization_id.map(AuthorizationId::from),
             terms: self
                 .seller_id
                 .zip(self.plan_version_id)

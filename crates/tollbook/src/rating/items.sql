@@ -12,7 +12,8 @@ with roots as (
 select u.organization_id, a.id as account_id, a.payer, u.id, u.meter, u.occurred_at,
     case a.payer when 'customer' then u.customer_id end as customer_id,
     u.quantity + coalesce(s.quantity, 0) as "quantity!",
-    u.call_id, c.direction as "direction?", c.external_party as "external_party?", c.started_at as "started_at?", c.ended_at as "ended_at?",
+    u.call_id, coalesce(c.direction, z.direction) as "direction?", coalesce(c.external_party, z.external_e164) as "external_party?",
+    c.phone_number_id as "phone_number_id?", z.id as "authorization_id?", c.started_at as "started_at?", c.ended_at as "ended_at?",
     b.id as "subscription_id?", p.starts_at as "period_starts_at?", p.ends_at as "period_ends_at?",
     case when b.id is null then t.organization_id else g.seller_id end as "seller_id?",
     case when b.id is null then t.plan_version_id else g.plan_version_id end as "plan_version_id?",
@@ -31,6 +32,9 @@ left join lateral (
     where e.organization_id = u.organization_id and e.corrects_id = u.id
 ) s on true
 left join calls c on c.organization_id = u.organization_id and c.id = u.call_id
+-- Usage that was reported of a call that was let through is charged as that call.
+left join call_authorizations z on z.organization_id = u.organization_id and z.id = case
+    when u.resource_type = 'authorization' and u.resource_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then u.resource_id::uuid end
 left join subscriptions b on b.organization_id = a.organization_id and b.account_id = a.id
     and b.starts_at <= u.occurred_at and (b.ends_at is null or u.occurred_at < b.ends_at)
 left join subscription_segments g on g.organization_id = b.organization_id and g.subscription_id = b.id

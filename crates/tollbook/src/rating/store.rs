@@ -14,15 +14,18 @@ use super::batch::Change;
 use super::in_force::InForce;
 use super::place::{late_group, own_group, place};
 use super::row::{ChargeRow, Charged, insert};
+use crate::authorizations::{self, Aside};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::invoices::{self, Open, Place, Waiting};
 use crate::wallets::{self, Spent};
 
-/// Writes the reversals and the charges of a batch. `now` tells where late usage goes.
+/// Writes the reversals and the charges of a batch, and what is held for calls in progress then. `now` tells where late
+/// usage goes.
 pub(super) async fn write(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
+    asides: &[Aside],
     now: Timestamp,
 ) -> Result<()> {
     let before: Vec<_> = changes
@@ -69,7 +72,9 @@ pub(super) async fn write(
         .collect::<Result<Vec<_>>>()?;
     insert(tx, &rows).await?;
     spent.extend(rows.iter().map(ChargeRow::spent));
-    wallets::charged(tx, &spent, now).await
+    let reserved: Vec<_> = asides.iter().filter_map(Aside::reserved).collect();
+    let amounts = wallets::charged_beside(tx, &spent, &reserved, now).await?;
+    authorizations::keep(tx, asides, &amounts, now).await
 }
 
 /// Whether a charge stands on a document that takes no reversal.

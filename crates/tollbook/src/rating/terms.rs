@@ -28,7 +28,7 @@ pub(crate) struct TermsKey {
 pub(crate) struct Prepared {
     pub(crate) terms: Terms,
     /// Usages share an allowance or a tier total: when one changes, others may cost something else.
-    pub(super) is_shared: bool,
+    pub(crate) is_shared: bool,
     /// The order in which usages are rated changes what they cost.
     pub(super) is_ordered: bool,
 }
@@ -42,7 +42,7 @@ pub(crate) struct TermsCache(Mutex<HashMap<TermsKey, Arc<Prepared>>>);
 
 impl TermsCache {
     /// The terms of these keys, those not prepared yet read in one query.
-    pub(super) async fn get(&self, tx: &mut PgConnection, keys: &[TermsKey]) -> Result<Ready> {
+    pub(crate) async fn get(&self, tx: &mut PgConnection, keys: &[TermsKey]) -> Result<Ready> {
         let (mut found, missing) = self.known(keys);
         if missing.is_empty() {
             return Ok(found);

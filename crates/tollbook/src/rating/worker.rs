@@ -9,15 +9,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::AccountId;
+use tollbook_core::metering::BuiltInMeter;
+use tollbook_core::rating::State;
 
 use super::batch::{Outcome, rate_all};
 use super::books::{self, Books};
 use super::in_force::{Known, in_force};
 use super::items::{Item, UsageKey, items};
-use super::queue::{self, Queued};
+use super::queue::{self, Queued, Refusals};
 use super::terms::{Ready, TermsKey};
 use super::{store, tail};
 use crate::app::App;
+use crate::authorizations::{self, Ended, EndedCall, Open};
 use crate::error::{Error, Result};
 use crate::live::{self, LiveKind};
 
@@ -132,13 +135,14 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
     let mut batch = items(tx, &keys).await?;
     let mut known = in_force(tx, &batch).await?;
     let mut terms = app.terms.get(tx, &terms_keys(&batch)).await?;
-    let (since, counted_since) = reach(&batch, &known);
+    let open = authorizations::open(tx, &accounts).await?;
+    let (since, counted_since) = reach(&batch, &known, &open);
     let mut books = books::load(tx, &accounts, since, counted_since).await?;
     let others = tail::extend(tx, &batch, &terms, &known, &books, since).await?;
     if !others.is_empty() {
         tail::load(tx, &others, &mut batch, &mut known).await?;
         terms = app.terms.get(tx, &terms_keys(&batch)).await?;
-        let (since, counted_since) = reach(&batch, &known);
+        let (since, counted_since) = reach(&batch, &known, &open);
         books = books::load(tx, &accounts, since, counted_since).await?;
     }
     let before = books.clone();
@@ -147,7 +151,10 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         refused,
         unpriced,
     } = rate(&batch, &terms, &known, &mut books)?;
-    store::write(tx, &changes, app.clock.now()).await?;
+    let state = |account| state_of(&books, account);
+    let ended = ended(&batch, &refused);
+    let asides = authorizations::look_again(tx, &app.terms, open, &ended, state).await?;
+    store::write(tx, &changes, &asides, app.clock.now()).await?;
     let organizations: HashMap<AccountId, _> = accounts.iter().map(|(o, a)| (*a, *o)).collect();
     books::write(tx, &organizations, &books, &before).await?;
     queue::settle(tx, queued, &refused).await?;
@@ -175,16 +182,57 @@ fn rate<'a>(
         .map_err(|e| Error::Internal(format!("what was charged cannot be taken back: {e}")))
 }
 
+/// The calls whose time is charged with this batch.
+fn ended<'a>(batch: &'a [Item], refused: &Refusals) -> Vec<Ended<'a>> {
+    let is_charged = |item: &&Item| {
+        let is_time = item.meter.built_in() == Some(BuiltInMeter::CallDurationSeconds);
+        is_time && !refused.contains_key(&item.key)
+    };
+    let ended = batch.iter().filter(is_charged).map(|item| Ended {
+        organization: item.key.organization,
+        account: item.key.account,
+        authorization: item.authorization,
+        call: ended_call(item),
+    });
+    ended
+        .filter(|it| it.authorization.is_some() || it.call.is_some())
+        .collect()
+}
+
+fn ended_call(item: &Item) -> Option<EndedCall<'_>> {
+    let call = item.call?;
+    Some(EndedCall {
+        number: item.number?,
+        direction: item.direction?,
+        external: item.external.as_ref()?,
+        starts_at: call.starts_at,
+        ends_at: call.ends_at?,
+    })
+}
+
+fn state_of(books: &Books, account: AccountId) -> State {
+    let book = books.get(&account).cloned().unwrap_or_default();
+    State {
+        period_start: Timestamp::MIN,
+        grants: book.grants,
+        tiers: book.tiers,
+    }
+}
+
 fn terms_keys(batch: &[Item]) -> Vec<TermsKey> {
     batch.iter().filter_map(|item| item.terms.clone()).collect()
 }
 
 /// How far back the books of a batch have to be read: grants that end later, and tier totals from when on.
-fn reach(batch: &[Item], known: &Known) -> (Timestamp, Timestamp) {
+fn reach(batch: &[Item], known: &Known, open: &[Open]) -> (Timestamp, Timestamp) {
     let used = batch.iter().map(|item| item.occurred_at);
     let now = batch.iter().filter_map(|item| Some(item.period?.start()));
     let before = known.values().flatten().map(|charge| charge.period.start());
-    let since = used.chain(now).chain(before).min();
+    let running = open.iter().flat_map(|open| {
+        let (began, period) = open.times();
+        [began, period]
+    });
+    let since = used.chain(now).chain(before).chain(running).min();
     let since = since.unwrap_or(Timestamp::MAX);
     // Within a second, since a stored time has microseconds.
     let counted = since.checked_sub(SignedDuration::from_secs(1));

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, InvoiceId, OrganizationId};
 use tollbook_core::money::{Currency, Fraction, Money};
 use tollbook_core::payer::Payer;
+use tollbook_core::wallets::Hold;
 use uuid::Uuid;
 
 use super::store::{self, Held, Kind, Row};
@@ -24,6 +25,23 @@ pub(crate) struct Spent {
     pub(crate) occurred_at: Timestamp,
 }
 
+/// What a wallet holds for a call in progress of its payer, and what the call may come to now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reserved {
+    pub(crate) organization: OrganizationId,
+    pub(crate) account: AccountId,
+    pub(crate) customer: Option<CustomerId>,
+    pub(crate) currency: Currency,
+    pub(crate) hold: Hold,
+}
+
+impl Reserved {
+    fn key(&self) -> Key {
+        let code = self.currency.code();
+        (self.organization, self.account, self.customer, code)
+    }
+}
+
 type Key = (OrganizationId, AccountId, Option<CustomerId>, &'static str);
 
 fn wrong(error: &dyn std::fmt::Display) -> Error {
@@ -33,6 +51,17 @@ fn wrong(error: &dyn std::fmt::Display) -> Error {
 /// Draws what was charged in this transaction from the wallets of those who pay, if they have one. Their accounts and
 /// drafts are locked.
 pub(crate) async fn charged(tx: &mut PgConnection, spent: &[Spent], now: Timestamp) -> Result<()> {
+    charged_beside(tx, spent, &[], now).await.map(|_| ())
+}
+
+/// The same beside calls in progress. What they may come to is set aside anew from what the charges leave; returns how
+/// much that is for each, in order.
+pub(crate) async fn charged_beside(
+    tx: &mut PgConnection,
+    spent: &[Spent],
+    reserved: &[Reserved],
+    now: Timestamp,
+) -> Result<Vec<Money>> {
     let mut sums: BTreeMap<Key, (Fraction, Timestamp)> = BTreeMap::new();
     let mut takes_back = false;
     for one in spent.iter().filter(|one| !one.amount.is_zero()) {
@@ -48,10 +77,14 @@ pub(crate) async fn charged(tx: &mut PgConnection, spent: &[Spent], now: Timesta
         // Credit that has expired since pays for what was used before.
         sum.1 = sum.1.min(one.occurred_at);
     }
-    if sums.is_empty() {
-        return Ok(());
+    let mut keys: Vec<Key> = sums.keys().copied().collect();
+    keys.extend(reserved.iter().map(Reserved::key));
+    keys.sort_unstable();
+    keys.dedup();
+    let mut amounts: Vec<Money> = reserved.iter().map(|it| it.hold.aside).collect();
+    if keys.is_empty() {
+        return Ok(amounts);
     }
-    let keys: Vec<Key> = sums.keys().copied().collect();
     let rows = lock(tx, &keys).await?;
     let mut wallets = store::held(tx, rows, takes_back).await?;
     let mut moved = Vec::new();
@@ -67,9 +100,18 @@ pub(crate) async fn charged(tx: &mut PgConnection, spent: &[Spent], now: Timesta
             let changes = changes.map_err(|e| wrong(&e))?;
             moved.extend(store::movements(wallet, Kind::Draw, &changes, ""));
         }
+        let own = || (0..).zip(reserved).filter(|(_, it)| it.key() == key);
+        let holds: Vec<Hold> = own().map(|(_, it)| it.hold).collect();
+        let held = wallet.kept.hold(&holds).map_err(|e| wrong(&e))?;
+        for ((index, _), amount) in own().zip(held) {
+            if let Some(place) = amounts.get_mut::<usize>(index) {
+                *place = amount;
+            }
+        }
     }
     store::move_all(tx, &moved, now).await?;
-    store::write(tx, &wallets, true).await
+    store::write(tx, &wallets, true).await?;
+    Ok(amounts)
 }
 
 /// Charges again what was on invoices of one payer that were voided in this transaction: when they were finalized, it was

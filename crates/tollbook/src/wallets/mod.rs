@@ -10,5 +10,6 @@ mod ops;
 mod read;
 mod store;
 
-pub(crate) use draw::{DueDocument, Spent, charged, charged_again, pay};
+pub(crate) use draw::{DueDocument, Reserved, Spent, charged, charged_again, charged_beside, pay};
 pub(crate) use expire::expire_due;
+pub(crate) use store::{decimal, money};

@@ -85,13 +85,13 @@ fn stored(what: &dyn std::fmt::Display) -> Error {
 }
 
 /// A stored amount, which is whole minor units.
-pub(super) fn money(amount: Decimal, currency: Currency) -> Result<Money> {
+pub(crate) fn money(amount: Decimal, currency: Currency) -> Result<Money> {
     let price = Price::try_from(amount).map_err(|e| stored(&e))?;
     Money::from_price(price, currency).map_err(|e| stored(&e))
 }
 
 /// An amount for a `numeric` column.
-pub(super) fn decimal(amount: Money) -> Decimal {
+pub(crate) fn decimal(amount: Money) -> Decimal {
     Decimal::new(amount.minor(), amount.currency().exponent())
 }
 

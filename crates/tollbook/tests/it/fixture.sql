@@ -111,6 +111,13 @@ insert into wallets (organization_id, id, account_id, customer_id, currency) val
     (pg_temp.id(1), pg_temp.id(115), pg_temp.id(43), null, 'USD');
 insert into wallet_movements (organization_id, id, wallet_id, kind, amount, occurred_at) values (pg_temp.id(1), pg_temp.id(110), pg_temp.id(109), 'top_up', 5, pg_temp.at(0));
 insert into wallet_lots (organization_id, id, wallet_id, amount, received_at) values (pg_temp.id(1), pg_temp.id(110), pg_temp.id(109), 5, pg_temp.at(0));
+insert into call_authorizations (organization_id, id, key, request_hash, phone_number_id, direction, external_e164, customer_id, seconds, started_at, expires_at)
+    select pg_temp.id(1), pg_temp.id(170 + n), 'call ' || n, pg_temp.digest(170 + n, 16), pg_temp.id(31 + n), 'outgoing', pg_temp.phone(54 + n), pg_temp.id(50 + n), 60,
+        pg_temp.at(n), pg_temp.at(n + 1) from generate_series(1, 2) n;
+insert into call_reservations (organization_id, authorization_id, account_id, payer, wallet_id, zone, period_start, amount, expires_at, state, closed_at) values
+    (pg_temp.id(1), pg_temp.id(171), pg_temp.id(41), 'customer', pg_temp.id(109), 'UTC', pg_temp.at(0), 1, pg_temp.at(2), 'settled', pg_temp.at(1)),
+    (pg_temp.id(1), pg_temp.id(171), pg_temp.id(43), 'organization', pg_temp.id(115), 'UTC', pg_temp.at(0), 1, pg_temp.at(2), 'settled', pg_temp.at(1)),
+    (pg_temp.id(1), pg_temp.id(172), pg_temp.id(42), 'customer', null, 'UTC', pg_temp.at(0), 0, pg_temp.at(3), 'open', null);
 
 -- Documents: 111 of customer 51, 112 of customer 52, 113 of the organization, and drafts: 114 of customer 51, 116 of the organization.
 insert into invoices (organization_id, id, payer, customer_id, kind, currency, period_start, period_end, zone, total_minor, subtotal_minor) values

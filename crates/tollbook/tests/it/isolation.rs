@@ -428,7 +428,7 @@ async fn nobody_writes_into_another_organization() {
 }
 
 /// What an admin may not write: a row of the platform's sale, by table.
-const PLATFORM_ROWS: [(&str, &str); 22] = [
+const PLATFORM_ROWS: [(&str, &str); 23] = [
     ("credit_note_lines", "insert into credit_note_lines (id, credit_note_id, invoice_line_id, amount_minor)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000142', '10000000-0000-7000-8000-000000000133', 1)"),
     ("credit_note_taxes", "insert into credit_note_taxes (credit_note_id, percent, inclusive, base_minor, tax_minor)
@@ -460,6 +460,8 @@ const PLATFORM_ROWS: [(&str, &str); 22] = [
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 'top_up', 1000000, now())"),
     ("wallet_lots", "insert into wallet_lots (organization_id, id, wallet_id, amount, received_at)
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 1000000, now())"),
+    ("call_reservations", "insert into call_reservations (organization_id, authorization_id, account_id, payer, zone, period_start, expires_at)
+        values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000172', '10000000-0000-7000-8000-000000000043', 'organization', 'UTC', now(), now())"),
     ("invoice_lines", "insert into invoice_lines (id, invoice_id, position, line_group, description, quantity, unit, amount_numerator, amount_denominator, amount_minor, starts_at, ends_at)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000116', 1, 'x', 'x', 1, 'x', -100, 1, -10000, now(), now())"),
     ("invoice_taxes", "insert into invoice_taxes (organization_id, invoice_id, percent, inclusive, base_minor, tax_minor)

@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod authorize;
 mod billing;
 mod billing_run;
 mod charging;

@@ -97,15 +97,20 @@ fn expected(access: Access, who: Who, is_read: bool) -> Told {
         | Access::OrgAdmin
         | Access::Portal
         | Access::Service
+        | Access::Dialer
         | Access::Seller => who,
     };
     match (access, within) {
         (_, Nobody) => Unauthorized,
         (_, ForeignAdmin | ForeignKey) => Unknown,
         (Access::Portal, PortalUser)
-        | (Access::OrgMember | Access::OrgUser, Member)
-        | (Access::Service, UsageKey) => Anything,
-        (Access::OrgMember | Access::OrgAdmin | Access::Seller, ReadKey) if is_read => Anything,
+        | (Access::OrgMember | Access::OrgUser | Access::Dialer, Member)
+        | (Access::Service | Access::Dialer, UsageKey) => Anything,
+        (Access::OrgMember | Access::OrgAdmin | Access::Seller | Access::Dialer, ReadKey)
+            if is_read =>
+        {
+            Anything
+        }
         (Access::Portal, _) | (_, PortalUser | Member | ReadKey | UsageKey) => Forbidden,
         (_, Admin | AdminKey | PlatformAdmin | PlatformService) => Anything,
     }

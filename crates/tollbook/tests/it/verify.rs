@@ -84,7 +84,12 @@ async fn filled() -> TestApp {
     filling.app.app.settle().await.unwrap();
     prepay(&filling.app, &filling.acme, &admin, bob).await;
     filling.busy_day("b").await;
-    let Filling { mut app, acme, .. } = filling;
+    let Filling {
+        mut app, acme, key, ..
+    } = filling;
+    let call = json!({"key": "a", "direction": "outgoing", "from": "+12125550142", "to": "+12025550102", "seconds": 60});
+    let ask = app.post("/api/calls/authorize").bearer(&key).json(&call);
+    ask.send().await.expect(201);
     pay(&app, &acme).await;
     // Six voice logs each month: what corrects one is none. Minutes are started by calls: 5 + 7 + 12 + 2 + 1 + 2.
     let months = "select count(*) from number_counters where (voice_seconds, voice_minutes, voice_calls, sms_sent, sms_received) = (1541, 29, 6, 0, 1)";
@@ -871,6 +876,16 @@ const FAULTS: &[Fault] = &[
         "wallets",
         "what is left of its lots",
         "update wallet_lots set used = used + 1 returning wallet_id::text",
+    ),
+    fault(
+        "wallets",
+        "reserved",
+        "update wallets set reserved = reserved - 1 where reserved > 0 returning id::text",
+    ),
+    fault(
+        "wallets",
+        "reserved",
+        "update call_reservations set state = 'settled', closed_at = now() where amount > 0 returning wallet_id::text",
     ),
     fault(
         "wallet_lots",

@@ -1,5 +1,5 @@
 -- Wallets after $2: the balance is the sum of the movements, and what is left of the lots; lots are used as movements say;
--- what was drawn is on documents or waits for one; what is charged on drafts and not drawn is known to the last digit.
+-- what was drawn is on documents or waits for one; what is reserved is held for calls; what is charged on drafts and not drawn is known to the last digit.
 with chunk as materialized (
     select * from wallets where organization_id = $1 and id > $2 order by id limit $3
 )
@@ -58,6 +58,14 @@ left join (
     ) c
     -- Quotients are cut off, far behind the last digit of any price.
     where abs(c.sum - a.undrawn_numerator * 1e24 / a.undrawn_denominator) > 1e8
+    union all
+    select 'wallets', a.id::text, 'reserved', trim_scale(r.sum)::text, trim_scale(a.reserved)::text
+    from chunk a
+    cross join lateral (
+        select coalesce(sum(r.amount), 0) as sum from call_reservations r
+        where r.organization_id = $1 and r.wallet_id = a.id and r.state = 'open'
+    ) r
+    where r.sum <> a.reserved
     union all
     select 'ledger_entries', 'wallet ' || m.id, 'entry', m.kind || ' of ' || trim_scale(m.amount), coalesce(t.sum::text, 'none')
     from chunk a

@@ -1,0 +1,51 @@
+-- What the accounts in $2, which are locked, have left for a call that begins at $4, as usage at that time is rated: terms,
+-- credit in their currency at $7, grants, tier totals, and the calls in progress, save the one in $6. Beside them the
+-- call that has the key $5 already.
+select e.id as "existing?", s.account_id as "account_id?", s.payer as "payer?", s.seller_id as "seller_id?", s.plan_version_id as "plan_version_id?",
+    s.zone as "zone?", s.period_starts_at as "period_starts_at?", s.wallet_id as "wallet_id?", s.currency as "currency?", s.balance as "balance?",
+    s.reserved as "reserved?", s.credit_limit as "credit_limit?", s.undrawn_numerator as "undrawn_numerator?",
+    s.undrawn_denominator as "undrawn_denominator?", s.lost as "lost?", s.own_amount as "own_amount?", s.own_wallet_id as "own_wallet_id?",
+    s.is_open as "is_open?", s.grants as "grants?", s.tiers as "tiers?", s.calls as "calls?"
+from (values (1)) as one (n)
+left join call_authorizations e on e.organization_id = $1 and e.key = $5
+left join lateral (
+    select a.id as account_id, a.payer, x.seller_id, x.plan_version_id, coalesce(b.zone, o.zone) as zone, p.starts_at as period_starts_at,
+        w.id as wallet_id, w.currency, w.balance, w.reserved, w.credit_limit, w.undrawn_numerator, w.undrawn_denominator,
+        (select coalesce(sum(l.amount - l.used), 0) from wallet_lots l
+            where l.organization_id = $1 and l.wallet_id = w.id and l.expires_at <= $7) as lost,
+        own.amount as own_amount, own.wallet_id as own_wallet_id, own.authorization_id is not null as is_open,
+        (select jsonb_agg(jsonb_build_object('id', q.id, 'allowanceKey', q.allowance_key, 'granted', q.granted::text, 'used', q.used::text,
+                'forfeited', q.forfeited::text, 'startsAt', q.starts_at, 'expiresAt', q.expires_at))::text
+            from allowance_grants q where q.organization_id = $1 and q.account_id = a.id and q.expires_at > $4) as grants,
+        (select jsonb_agg(jsonb_build_object('priceKey', q.price_key, 'periodStart', q.period_start, 'quantity', q.quantity::text))::text
+            from tier_totals q where q.organization_id = $1 and q.account_id = a.id
+                and q.period_start >= coalesce(p.starts_at, $4::timestamptz - interval '32 days')) as tiers,
+        (select jsonb_agg(jsonb_build_object('authorization', r.authorization_id, 'wallet', r.wallet_id, 'seller', r.seller_id,
+                'version', r.plan_version_id, 'zone', r.zone, 'periodStart', r.period_start, 'amount', r.amount::text,
+                'expiresAt', r.expires_at, 'direction', c.direction, 'external', c.external_e164, 'seconds', c.seconds,
+                'startedAt', c.started_at) order by r.authorization_id)::text
+            from call_reservations r
+            join call_authorizations c on c.organization_id = r.organization_id and c.id = r.authorization_id
+            where r.organization_id = $1 and r.account_id = a.id and r.state = 'open' and r.authorization_id is distinct from $6) as calls
+    from unnest($2::uuid[]) as k (id)
+    join accounts a on a.organization_id = $1 and a.id = k.id
+    join organizations o on o.id = a.organization_id
+    left join subscriptions b on b.organization_id = a.organization_id and b.account_id = a.id
+        and b.starts_at <= $4 and (b.ends_at is null or $4 < b.ends_at)
+    left join subscription_segments g on g.organization_id = b.organization_id and g.subscription_id = b.id
+        and g.starts_at <= $4 and $4 < g.ends_at
+    left join billing_periods p on p.organization_id = b.organization_id and p.subscription_id = b.id
+        and p.starts_at <= $4 and $4 < p.ends_at
+    left join pay_per_call_terms t on a.payer = 'customer' and t.organization_id = a.organization_id
+        and t.starts_at <= $4 and (t.ends_at is null or $4 < t.ends_at)
+    cross join lateral (
+        select case when b.id is null then t.organization_id else g.seller_id end as seller_id,
+            case when b.id is null then t.plan_version_id else g.plan_version_id end as plan_version_id
+    ) x
+    left join plan_versions v on v.seller_id = x.seller_id and v.id = x.plan_version_id
+    left join wallets w on w.organization_id = a.organization_id and w.account_id = a.id and w.currency = v.currency
+        and w.customer_id is not distinct from case a.payer when 'customer' then $3::uuid end
+    left join call_reservations own on own.organization_id = a.organization_id and own.authorization_id = $6::uuid and own.account_id = a.id
+        and own.state = 'open'
+) s on true
+order by s.account_id
