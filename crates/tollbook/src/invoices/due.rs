@@ -77,39 +77,60 @@ pub(super) async fn sales(
         .collect())
 }
 
-/// Which drafts of a sale are to be finalized.
+/// A draft that is due, and when it became so: its place among those of its sale.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which {
-    /// This one, due or not.
-    Only(InvoiceId),
-    /// All that are due by a time, behind this one in the order of their numbers.
-    Due {
-        until: Timestamp,
-        after: Option<InvoiceId>,
-    },
+pub(super) struct Place {
+    pub(super) id: InvoiceId,
+    finalize_at: Timestamp,
 }
 
-/// Locks drafts of one sale in the order in which they get their numbers. Left out are drafts that another node has, and
-/// those with usage or webhooks that wait.
+/// Drafts of a sale that are due by `until`, behind `after`, in the order in which they get their numbers.
+pub(super) async fn due(
+    tx: &mut PgConnection,
+    sale: Sale,
+    until: Timestamp,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Place>> {
+    let rows = sqlx::query!(
+        r#"select i.id, i.finalize_at as "finalize_at!" from invoices i
+         where i.organization_id = $1 and i.payer = $2 and i.state = 'draft' and i.finalize_at <= $3
+             and (i.finalize_at, i.id) > (coalesce($4, '-infinity'::timestamptz), coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid))
+         order by i.finalize_at, i.id limit $6"#,
+        sale.organization.uuid(),
+        sale.payer.as_str(),
+        until.to_sqlx(),
+        after.map(|it| it.finalize_at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        after.map(|it| it.id.uuid()),
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Place {
+            id: row.id.into(),
+            finalize_at: row.finalize_at.to_jiff(),
+        })
+        .collect())
+}
+
+/// Locks drafts of one sale, in the order in which they get their numbers. Left out are drafts that another node has, and
+/// those that wait for usage or webhooks, or, unless a person asks for them, for their payer's next period.
 pub(super) async fn lock(
     tx: &mut PgConnection,
     sale: Sale,
-    which: Which,
-    limit: i64,
+    ids: &[InvoiceId],
+    is_by_hand: bool,
 ) -> Result<Vec<Draft>> {
-    let (only, until, after) = match which {
-        Which::Only(id) => (Some(id), Timestamp::MAX, None),
-        Which::Due { until, after } => (None, until, after),
-    };
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_file_as!(
         Row,
         "src/invoices/due.sql",
         sale.organization.uuid(),
         sale.payer.as_str(),
-        until.to_sqlx(),
-        limit,
-        only.map(Uuid::from),
-        after.map(Uuid::from),
+        &ids,
+        is_by_hand,
     )
     .fetch_all(tx)
     .await?;

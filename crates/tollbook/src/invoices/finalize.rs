@@ -11,7 +11,7 @@ use tollbook_core::money::Money;
 use tollbook_core::time::Zone;
 
 use super::closing::{self, Told};
-use super::due::{self, Draft, DueSale, Sale, Which};
+use super::due::{self, Draft, DueSale, Sale};
 use super::lines::{Document, Gathered};
 use super::write::{self, Numbered};
 use crate::app::App;
@@ -60,36 +60,35 @@ async fn finalize_sale(
     told: &mut Told,
     tell: &mut impl FnMut(&Done),
 ) -> Result<()> {
-    let (mut limit, mut failure) = (BATCH_MAX, None);
+    let (mut limit, mut after, mut failure) = (BATCH_MAX, None, None);
     loop {
         let now = app.clock.now();
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let due = Which::Due {
-            until: until.unwrap_or(now),
-            after: None,
-        };
-        let drafts = due::lock(&mut tx, sale, due, limit).await?;
-        let Some(first) = drafts.first() else {
+        let due = due::due(&mut tx, sale, until.unwrap_or(now), after, limit).await?;
+        let Some(last) = due.last().copied() else {
             return failure.map_or(Ok(()), Err);
         };
+        let ids: Vec<InvoiceId> = due.iter().map(|it| it.id).collect();
+        let drafts = due::lock(&mut tx, sale, &ids, false).await?;
         match finalize(&mut tx, sale.organization, &drafts, told, now).await {
             Ok(done) => {
                 tx.commit().await?;
                 app.wake.live.notify_one();
                 tell(&done);
-                limit = BATCH_MAX;
+                (limit, after) = (BATCH_MAX, Some(last));
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) if drafts.len() == 1 => {
+            Err(error) if due.len() == 1 => {
                 tx.rollback().await?;
-                tracing::error!(invoice = %first.id, %error, "a draft cannot be finalized");
+                let id = last.id;
+                tracing::error!(invoice = %id, %error, "a draft cannot be finalized");
                 metrics::counter!("tollbook_invoices_refused_total").increment(1);
                 let later = now.checked_add(RETRY).unwrap_or(Timestamp::MAX);
-                put_off(app, sale.organization, first.id, later).await?;
+                put_off(app, sale.organization, id, later).await?;
                 failure = failure.or(Some(error));
-                limit = BATCH_MAX;
+                (limit, after) = (BATCH_MAX, Some(last));
             }
-            Err(_) => limit = i64::try_from(drafts.len() / 2).unwrap_or(1).max(1),
+            Err(_) => limit = i64::try_from(due.len() / 2).unwrap_or(1).max(1),
         }
     }
 }

@@ -83,7 +83,7 @@ pub(super) async fn issue(
         organization: new.organization,
         payer: new.payer.kind(),
     };
-    let mut drafts = due::lock(tx, sale, due::Which::Only(id), 1).await?;
+    let mut drafts = due::lock(tx, sale, &[id], true).await?;
     if let (Some(draft), Some(percent)) = (drafts.first_mut(), new.tax) {
         draft.tax = TaxTreatment::Rates(vec![TaxRate {
             name: "Tax".into(),

@@ -8,12 +8,12 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::OrganizationId;
+use tollbook_core::ids::{InvoiceId, OrganizationId};
 use tollbook_core::money::Money;
 use tollbook_core::payer::PayerKind;
 use uuid::Uuid;
 
-use super::due::{self, Draft, DueSale, Which};
+use super::due::{self, Draft, DueSale};
 use super::finalize::{Done, documents, finalize_sales};
 use crate::app::App;
 use crate::db::types::Text;
@@ -186,9 +186,11 @@ async fn try_sales(
         let mut after = None;
         loop {
             let mut tx = app.db.begin(&Actor::system()).await?;
-            let drafts = due::lock(&mut tx, *sale, Which::Due { until, after }, CHUNK).await?;
-            let Some(last) = drafts.last() else { break };
-            after = Some(last.id);
+            let due = due::due(&mut tx, *sale, until, after, CHUNK).await?;
+            let Some(last) = due.last() else { break };
+            after = Some(*last);
+            let ids: Vec<InvoiceId> = due.iter().map(|it| it.id).collect();
+            let drafts = due::lock(&mut tx, *sale, &ids, false).await?;
             tell(&add_up(&mut tx, sale.organization, &drafts).await?);
             tx.rollback().await?;
             let count = i64::try_from(drafts.len()).unwrap_or(i64::MAX);

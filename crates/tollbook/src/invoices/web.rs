@@ -477,7 +477,7 @@ pub(crate) async fn finalize_now(
             user: admin.actor.user(),
         })
         .await?;
-    let drafts = due::lock(&mut tx, sale, due::Which::Only(id), 1).await?;
+    let drafts = due::lock(&mut tx, sale, &[id], true).await?;
     if drafts.is_empty() {
         return Err(Error::conflict(
             "not_finalizable",
