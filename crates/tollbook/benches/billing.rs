@@ -154,31 +154,33 @@ fn insert_again(cluster: &Cluster) -> Duration {
             ),
         )
     };
-    let mut take = "set session_replication_role = replica;".to_owned();
-    let mut insert = "begin;".to_owned();
+    let mut take = vec!["set session_replication_role = replica;".to_owned()];
+    let mut insert = vec!["begin;".to_owned()];
     for table in ADDED {
-        take += &format!(
+        take.push(format!(
             "create table added_{table} as select a.* from {table} a left join before_{table} b on b.organization_id = a.organization_id and b.id = a.id
                  where b.id is null;
              delete from {table} a using added_{table} b where a.organization_id = b.organization_id and a.id = b.id;"
-        );
+        ));
         let columns = columns(table);
-        insert += &format!("insert into {table} ({columns}) select {columns} from added_{table};");
+        insert.push(format!(
+            "insert into {table} ({columns}) select {columns} from added_{table};"
+        ));
     }
-    take += "create table made_invoices as select * from invoices;
+    take.push("create table made_invoices as select * from invoices;
         update invoices i set state = b.state, number = null, number_year = null, number_seq = null, subtotal_minor = 0, tax_minor = 0, total_minor = 0,
             finalized_at = null, due_at = null, webhooks = null, webhooks_parked = null, usages = null, usages_rated = null, usages_parked = null
-            from before_invoices b where b.organization_id = i.organization_id and b.id = i.id;";
-    insert += "update invoices i set state = m.state, number = m.number, number_year = m.number_year, number_seq = m.number_seq,
+            from before_invoices b where b.organization_id = i.organization_id and b.id = i.id;".to_owned());
+    insert.push("update invoices i set state = m.state, number = m.number, number_year = m.number_year, number_seq = m.number_seq,
             subtotal_minor = m.subtotal_minor, tax_minor = m.tax_minor, total_minor = m.total_minor, finalized_at = m.finalized_at, due_at = m.due_at,
             webhooks = m.webhooks, webhooks_parked = m.webhooks_parked, usages = m.usages, usages_rated = m.usages_rated,
             usages_parked = m.usages_parked, updated_at = now()
             from made_invoices m where m.organization_id = i.organization_id and m.id = i.id and m.state <> 'draft';
-        commit;";
-    run(cluster, &take);
+        commit;".to_owned());
+    run(cluster, &take.concat());
     run(cluster, "vacuum (analyze)");
     run(cluster, "checkpoint");
     let started = Instant::now();
-    run(cluster, &insert);
+    run(cluster, &insert.concat());
     started.elapsed()
 }

@@ -29,8 +29,8 @@ pub(super) struct Run {
     #[arg(long, value_name = "ID")]
     org: Option<String>,
     /// Write nothing; say what the drafts would come to
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long = "dry-run")]
+    is_trial: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,7 +53,7 @@ impl Run {
         if self.json {
             output::json(&report)?;
         } else {
-            print(&report, self.dry_run);
+            print(&report, self.is_trial);
         }
         Ok(if report.held.is_empty() {
             ExitCode::SUCCESS
@@ -74,7 +74,7 @@ impl Run {
         let run = BillingRun {
             until: self.at,
             organization,
-            is_trial: self.dry_run,
+            is_trial: self.is_trial,
         };
         let mut teller = Teller::new();
         let report = app

@@ -143,22 +143,21 @@ impl Row {
             |e: &dyn Display| Error::Internal(format!("subscription {id} cannot be read: {e}"));
         let zone: Zone = self.zone.parse().map_err(|e| stored(&e))?;
         let place = (self.version(), self.zone.clone());
-        let plan = match plans.get(&place) {
-            Some(plan) => Arc::clone(plan),
-            None => {
-                let document = documents
-                    .get(&self.version())
-                    .ok_or(Error::NotFound("plan version"))?;
-                let surroundings = Surroundings {
-                    zone: Some(zone.clone()),
-                    ..Surroundings::default()
-                };
-                let terms = Terms::new(document, &surroundings).map_err(|e| stored(&e))?;
-                let document = document.clone();
-                let plan = Arc::new(Plan { document, terms });
-                plans.insert(place, Arc::clone(&plan));
-                plan
-            }
+        let plan = if let Some(plan) = plans.get(&place) {
+            Arc::clone(plan)
+        } else {
+            let document = documents
+                .get(&self.version())
+                .ok_or(Error::NotFound("plan version"))?;
+            let surroundings = Surroundings {
+                zone: Some(zone.clone()),
+                ..Surroundings::default()
+            };
+            let terms = Terms::new(document, &surroundings).map_err(|e| stored(&e))?;
+            let document = document.clone();
+            let plan = Arc::new(Plan { document, terms });
+            plans.insert(place, Arc::clone(&plan));
+            plan
         };
         let last = self
             .last_start
