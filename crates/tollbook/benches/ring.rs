@@ -41,7 +41,7 @@ const USAGE_PER_SECOND: u64 = 1_000;
 const WARM_UP_SECONDS: u64 = 10;
 const SECONDS: u64 = 40;
 /// Connections that usage is sent on.
-const SENDERS: u64 = 16;
+const SENDERS: u64 = 64;
 
 /// When each ring was meant to be sent, by the caller's number, and how many viewers have seen it.
 #[derive(Default)]

@@ -103,6 +103,8 @@ impl App {
 pub struct Wake {
     /// A webhook was stored.
     pub inbox: Notify,
+    /// A webhook was stored that tells of a call that rings.
+    pub rings: Notify,
     /// Usage was stored.
     pub rating: Notify,
     /// A job was enqueued.

@@ -19,13 +19,10 @@ const WAITING_MAX: usize = 8192;
 /// So many at a time are a crowd: then a batch takes what keeps coming, since each transaction costs as much as ten items.
 const CROWD: usize = 4;
 /// So many are enough not to wait for more than the last batch had.
-const ENOUGH: usize = 32;
+const ENOUGH: usize = 64;
 /// Nothing came for so long: nothing more is coming. A few clients were just answered and send again within this time; a
 /// client alone is not waited for at all.
 const GAP: Duration = Duration::from_millis(4);
-/// No batch waits longer than this.
-const GATHER: Duration = Duration::from_millis(20);
-
 /// What a batch is for: stores all items in one transaction and answers each, in order.
 pub(crate) trait Commit<T>: Send + Sync + 'static {
     /// The answer to one item.
@@ -33,6 +30,15 @@ pub(crate) trait Commit<T>: Send + Sync + 'static {
 
     /// Stores `items`, all or none.
     fn commit(&self, items: &[T]) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
+}
+
+/// When a batch is large enough.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchSize {
+    /// The most items of one transaction.
+    pub(crate) items: usize,
+    /// No batch waits longer than this for more.
+    pub(crate) wait: Duration,
 }
 
 struct Waiting<T, A> {
@@ -63,11 +69,11 @@ impl<T, A> std::fmt::Debug for GroupCommit<T, A> {
 }
 
 impl<T: Send + Sync + 'static, A: Send + 'static> GroupCommit<T, A> {
-    /// Starts `flushers` tasks that commit batches of at most `batch_max` items. They end when every handle is gone
-    /// and all that was sent is answered.
+    /// Starts `flushers` tasks that commit batches of at most `size.items`. They end when every handle is gone and all
+    /// that was sent is answered.
     pub(crate) fn start(
         commit: impl Commit<T, Answer = A>,
-        batch_max: usize,
+        size: BatchSize,
         flushers: usize,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
@@ -76,7 +82,7 @@ impl<T: Send + Sync + 'static, A: Send + 'static> GroupCommit<T, A> {
         let crowd = Arc::new(AtomicUsize::new(0));
         for _ in 0..flushers {
             let (commit, receiver) = (Arc::clone(&commit), Arc::clone(&receiver));
-            tokio::spawn(flush(commit, receiver, batch_max, Arc::clone(&crowd)));
+            tokio::spawn(flush(commit, receiver, size, Arc::clone(&crowd)));
         }
         Self { sender }
     }
@@ -99,14 +105,14 @@ fn stopping() -> Error {
 async fn flush<T, C>(
     commit: Arc<C>,
     receiver: Receiver<T, C::Answer>,
-    batch_max: usize,
+    size: BatchSize,
     crowd: Arc<AtomicUsize>,
 ) where
     T: Send + Sync + 'static,
     C: Commit<T>,
 {
     loop {
-        let batch = gather(&receiver, batch_max, &crowd).await;
+        let batch = gather(&receiver, size, &crowd).await;
         if batch.is_empty() {
             return;
         }
@@ -118,21 +124,21 @@ async fn flush<T, C>(
 /// that batches overlap.
 async fn gather<T, A>(
     receiver: &Receiver<T, A>,
-    batch_max: usize,
+    size: BatchSize,
     crowd: &AtomicUsize,
 ) -> Vec<Waiting<T, A>> {
     let mut batch = Vec::new();
     let mut receiver = receiver.lock().await;
-    receiver.recv_many(&mut batch, batch_max).await;
+    receiver.recv_many(&mut batch, size.items).await;
     let last = crowd.load(Ordering::Relaxed);
     let awaited = if last < CROWD {
         last
     } else {
-        last.max(ENOUGH).min(batch_max)
+        last.max(ENOUGH).min(size.items)
     };
-    let until = Instant::now() + GATHER;
+    let until = Instant::now() + size.wait;
     while (1..awaited).contains(&batch.len()) {
-        let room = batch_max - batch.len();
+        let room = size.items - batch.len();
         let gap = until.min(Instant::now() + GAP);
         let more = timeout_at(gap, receiver.recv_many(&mut batch, room)).await;
         if more.is_err() || more == Ok(0) {
@@ -199,6 +205,11 @@ mod tests {
 
     use super::*;
 
+    const SIZE: BatchSize = BatchSize {
+        items: 64,
+        wait: Duration::from_millis(20),
+    };
+
     /// Refuses odd numbers as the database refuses a bad row: with the whole batch.
     struct Evens(Mutex<Vec<Vec<u32>>>);
 
@@ -217,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn one_bad_item_fails_alone_and_each_other_is_stored_once() {
         let evens = Arc::new(Evens(Mutex::default()));
-        let group = GroupCommit::start(Arc::clone(&evens), 64, 1);
+        let group = GroupCommit::start(Arc::clone(&evens), SIZE, 1);
         let answers =
             futures_util::future::join_all([2, 4, 5, 6, 8, 10].map(|n| group.submit(n))).await;
         let answers: Vec<_> = answers
@@ -243,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_does_not_take_its_item_along() {
         let evens = Arc::new(Evens(Mutex::default()));
-        let group = GroupCommit::start(Arc::clone(&evens), 64, 1);
+        let group = GroupCommit::start(Arc::clone(&evens), SIZE, 1);
         {
             let mut gone = Box::pin(group.submit(2));
             assert!(futures_util::poll!(gone.as_mut()).is_pending());
@@ -255,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn what_keeps_coming_to_a_crowd_shares_a_batch() {
         let evens = Arc::new(Evens(Mutex::default()));
-        let group = GroupCommit::start(Arc::clone(&evens), 64, 1);
+        let group = GroupCommit::start(Arc::clone(&evens), SIZE, 1);
         let crowd = futures_util::future::join_all([2; 8].map(|n| group.submit(n))).await;
         assert!(crowd.into_iter().all(|answer| answer.unwrap() == 20));
         evens.0.lock().unwrap().clear();

@@ -40,7 +40,7 @@ const INGEST_SESSIONS: u32 = 3;
 
 /// Sessions that interpret, rate and read for viewers: one for each worker, one for live events, and one for each
 /// organization that is read for at a time.
-const WORK_SESSIONS: u32 = 9;
+const WORK_SESSIONS: u32 = 10;
 
 /// Sessions that let calls through: somebody waits at the phone, and planning the statements anew would take several times
 /// as long as running them.

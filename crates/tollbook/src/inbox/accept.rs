@@ -2,21 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use tollbook_core::calls::Provider;
+use tollbook_core::calls::{Fact, Phase, Provider, ProviderEvent};
 use tollbook_core::ids::{InboxId, IntegrationId, OrganizationId};
 
 use super::{lane, sql};
 use crate::app::Wake;
 use crate::db::Db;
-use crate::db::batch::{Commit, GroupCommit};
+use crate::db::batch::{BatchSize, Commit, GroupCommit};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 
-/// The most webhooks of one transaction.
-const BATCH_MAX: usize = 500;
+/// Webhooks of one transaction. A phone may ring: they are not waited for long.
+const BATCH: BatchSize = BatchSize {
+    items: 500,
+    wait: Duration::from_millis(20),
+};
 
 /// A webhook whose signature was checked.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub(crate) enum Stored {
 pub(super) struct Prepared<'a> {
     pub(super) id: InboxId,
     pub(super) lane: i16,
+    /// It tells of a call that rings.
+    pub(super) is_ring: bool,
     pub(super) body_hash: [u8; 32],
     pub(super) webhook: &'a Webhook,
 }
@@ -56,7 +62,7 @@ pub(crate) type InboxWriter = GroupCommit<Webhook, Stored>;
 
 /// Starts the shared writer.
 pub(crate) fn writer(db: Db, wake: Arc<Wake>) -> InboxWriter {
-    GroupCommit::start(Store { db, wake }, BATCH_MAX, 1)
+    GroupCommit::start(Store { db, wake }, BATCH, 1)
 }
 
 struct Store {
@@ -98,7 +104,12 @@ impl Commit<Webhook> for Store {
             }
         }
         tx.commit().await?;
-        self.wake.inbox.notify_one();
+        if prepared.iter().any(|item| item.is_ring) {
+            self.wake.rings.notify_one();
+        }
+        if prepared.iter().any(|item| !item.is_ring) {
+            self.wake.inbox.notify_one();
+        }
         Ok(prepared
             .iter()
             .map(|item| {
@@ -124,7 +135,15 @@ fn prepare(webhook: &Webhook) -> Prepared<'_> {
     Prepared {
         id: new_id(),
         lane: lane::of(webhook.integration, subject),
+        is_ring: events.iter().any(is_ring),
         body_hash: Sha256::digest(&webhook.body).into(),
         webhook,
+    }
+}
+
+fn is_ring(event: &ProviderEvent) -> bool {
+    match &event.fact {
+        Fact::Call(fact) => matches!(fact.phase, None | Some(Phase::Queued | Phase::Ringing)),
+        _ => false,
     }
 }

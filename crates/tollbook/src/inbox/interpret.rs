@@ -1,8 +1,6 @@
 //! The second stage: what a stored webhook means. Repeatable: interpreting the same webhook again changes nothing.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -29,65 +27,105 @@ const LANES_MAX: i64 = 32;
 const SHARE_MIN: usize = 12;
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_secs(1);
-/// After a batch that took all there was: what came meanwhile to its lanes, and a worker of another node was told of and
-/// could not take, waits no longer than this.
-const AGAIN: Duration = Duration::from_millis(20);
+/// After a batch that took all there was: what comes meanwhile is interpreted together, which costs little more than one
+/// webhook alone. Calls that ring do not wait for it.
+const GATHER: Duration = Duration::from_millis(100);
+/// Another worker has the lane of a call that rings; it ends soon.
+const HELD: Duration = Duration::from_millis(5);
 /// How often a part waits for its call before the provider is asked, and before a person is.
 const ATTEMPTS_BEFORE_FETCH: i32 = 5;
 const ATTEMPTS_BEFORE_PARKING: i32 = 16;
 
 /// Starts this node's interpreters. They end after `stop`, when what runs has ended.
 pub(crate) fn start(app: &App, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
-    let left = Arc::new(AtomicBool::new(false));
     // Two: while one waits for the disk, the other computes.
     for _ in 0..2 {
-        tasks.spawn(work(app.clone(), Arc::clone(&left), stop.clone()));
+        tasks.spawn(work(app.clone(), stop.clone()));
     }
+    tasks.spawn(work_on_ringing(app.clone(), stop.clone()));
 }
 
-/// `left` says that a worker of this node found nothing that it may take: perhaps because another has its lane.
-async fn work(app: App, left: Arc<AtomicBool>, stop: CancellationToken) {
+async fn work(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let rest = match interpret_some(&app).await {
-            Ok(0) => {
-                left.store(true, Ordering::Relaxed);
-                POLL
+        match interpret_some(&app, Take::Any).await {
+            Ok(Taken { count: 0, .. }) => {}
+            Ok(Taken { count, .. }) => {
+                if count < SHARE_MIN {
+                    tokio::time::sleep(GATHER).await;
+                }
+                continue;
             }
-            Ok(count) if count < SHARE_MIN && !left.swap(false, Ordering::Relaxed) => AGAIN,
-            Ok(_) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "the inbox cannot be interpreted");
-                POLL
-            }
-        };
+            Err(error) => tracing::warn!(%error, "the inbox cannot be interpreted"),
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = app.wake.inbox.notified() => {}
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(POLL) => {}
         }
     }
+}
+
+/// Interprets calls that ring as they come, and what else is told of these calls.
+async fn work_on_ringing(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match interpret_some(&app, Take::Ringing).await {
+            Ok(Taken { is_held: true, .. }) => {
+                tokio::time::sleep(HELD).await;
+                continue;
+            }
+            Ok(Taken { count, .. }) if count >= SHARE_MIN => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "calls that ring cannot be interpreted"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.wake.rings.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// What a worker looks for.
+#[derive(Clone, Copy)]
+enum Take {
+    Any,
+    /// Lanes with a call that rings.
+    Ringing,
+}
+
+/// What a batch took.
+#[derive(Default)]
+struct Taken {
+    /// Webhooks that were looked at.
+    count: usize,
+    /// Another worker has a lane with a call that rings.
+    is_held: bool,
 }
 
 /// Interprets until nothing is left that this node may take; returns how many webhooks were looked at.
 pub(crate) async fn drain(app: &App) -> Result<usize> {
     let mut count = 0;
     loop {
-        match interpret_some(app).await? {
+        match interpret_some(app, Take::Any).await?.count {
             0 => return Ok(count),
             some => count += some,
         }
     }
 }
 
-/// Interprets one batch; returns how many webhooks were looked at. A batch that the database refuses is halved until the
+/// Interprets one batch. A batch that the database refuses is halved until the
 /// bad webhook stands alone, and that is set aside: it must not hold up the others.
-async fn interpret_some(app: &App) -> Result<usize> {
+async fn interpret_some(app: &App, take: Take) -> Result<Taken> {
     let mut limit = BATCH_MAX;
     loop {
         let mut tx = app.db.begin_work(&Actor::system()).await?;
-        let lanes = sql::claim_lanes(&mut tx, LANES_MAX).await?;
+        let (lanes, is_held) = match take {
+            Take::Any => (sql::claim_lanes(&mut tx, LANES_MAX).await?, false),
+            Take::Ringing => sql::claim_ringing(&mut tx, LANES_MAX).await?,
+        };
+        let none = Taken { count: 0, is_held };
         if lanes.is_empty() {
-            return Ok(0);
+            return Ok(none);
         }
         if i64::try_from(lanes.len()).is_ok_and(|len| len == LANES_MAX) {
             // There may be more than one can take.
@@ -95,29 +133,33 @@ async fn interpret_some(app: &App) -> Result<usize> {
         }
         let batch = sql::next(&mut tx, &lanes, limit).await?;
         let Some(first) = batch.first() else {
-            return Ok(0);
+            return Ok(none);
         };
+        let count = batch.len();
         match interpret(&mut tx, &batch).await {
-            Ok(()) => {
+            Ok(has_hurried) => {
                 tx.commit().await?;
+                if has_hurried {
+                    app.wake.inbox.notify_one();
+                }
                 app.wake.live.notify_one();
                 app.wake.rating.notify_one();
                 app.wake.jobs.notify_one();
-                return Ok(batch.len());
+                return Ok(Taken { count, is_held });
             }
             Err(error) if error.is_transient() => return Err(error),
-            Err(error) if batch.len() == 1 => {
+            Err(error) if count == 1 => {
                 let text = error_text(&error);
                 tracing::error!(inbox = %first.id, error = %text, "a webhook cannot be interpreted");
                 tx.rollback().await?;
                 let mut tx = app.db.begin_work(&Actor::system()).await?;
                 sql::park(&mut tx, &[(first.seq, text)]).await?;
                 tx.commit().await?;
-                return Ok(1);
+                return Ok(Taken { count, is_held });
             }
             Err(_) => {
                 tx.rollback().await?;
-                limit = i64::try_from(batch.len() / 2).unwrap_or(1).max(1);
+                limit = i64::try_from(count / 2).unwrap_or(1).max(1);
             }
         }
     }
@@ -148,8 +190,9 @@ struct Verdicts {
     extras: Vec<Extra>,
 }
 
-/// Everything a batch says, whatever the accounts and organizations: each statement once.
-async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
+/// Everything a batch says, whatever the accounts and organizations: each statement once. Whether webhooks that waited for
+/// a call of it need wait no longer.
+async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<bool> {
     let mut verdicts = Verdicts::default();
     let mut said = Vec::with_capacity(batch.len());
     for queued in batch {
@@ -191,9 +234,10 @@ async fn interpret(tx: &mut PgConnection, batch: &[Queued]) -> Result<()> {
     sql::park(tx, &parked).await?;
     sql::done(tx, &done).await?;
     // Rows of other lanes, after those of our own: their worker may be about to settle them.
-    sql::hurry(tx, &new).await?;
+    let has_hurried = sql::hurry(tx, &new).await?;
     effects.jobs.extend(jobs);
-    effects.write(tx).await
+    effects.write(tx).await?;
+    Ok(has_hurried)
 }
 
 /// Finds the calls of parts whose calls the batch did not touch. Only now that nobody else can change them.

@@ -31,10 +31,11 @@ pub(super) async fn insert(
     let bodies: Vec<&[u8]> = items.iter().map(|i| i.webhook.body.as_slice()).collect();
     let hashes: Vec<&[u8]> = items.iter().map(|i| i.body_hash.as_slice()).collect();
     let lanes: Vec<i16> = items.iter().map(|i| i.lane).collect();
+    let rings: Vec<bool> = items.iter().map(|i| i.is_ring).collect();
     let added = sqlx::query_scalar!(
         "with input as (
-             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[], $9::bytea[], $10::smallint[])
-                 as i (id, integration_id, organization_id, provider, event_key, verdict, headers, body, body_hash, lane)
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[], $9::bytea[], $10::smallint[], $11::boolean[])
+                 as i (id, integration_id, organization_id, provider, event_key, verdict, headers, body, body_hash, lane, is_ring)
          ), keyed as (
              insert into inbox_keys (integration_id, event_key, inbox_id, body_hash)
              select integration_id, event_key, id, body_hash from input order by integration_id, event_key
@@ -45,8 +46,8 @@ pub(super) async fn insert(
              select i.id, k.received_at, i.integration_id, i.organization_id, i.provider, i.event_key, i.verdict, i.headers, i.body
              from input i join keyed k on k.inbox_id = i.id
          ), queued as (
-             insert into inbox_queue (lane, inbox_id, received_at)
-             select i.lane, i.id, k.received_at from input i join keyed k on k.inbox_id = i.id
+             insert into inbox_queue (lane, inbox_id, received_at, is_ring)
+             select i.lane, i.id, k.received_at, i.is_ring from input i join keyed k on k.inbox_id = i.id
          )
          -- all organizations: which one a webhook concerns is found out later
          select inbox_id from keyed",
@@ -60,6 +61,7 @@ pub(super) async fn insert(
         &bodies as &[&[u8]],
         &hashes as &[&[u8]],
         &lanes,
+        &rings,
     )
     .fetch_all(tx)
     .await?;
@@ -163,6 +165,35 @@ pub(super) async fn claim_lanes(tx: &mut PgConnection, limit: i64) -> sqlx::Resu
     .await
 }
 
+/// The lanes of the oldest `limit` calls that ring: those taken for this transaction, and whether another worker has one
+/// of them.
+pub(super) async fn claim_ringing(
+    tx: &mut PgConnection,
+    limit: i64,
+) -> sqlx::Result<(Vec<i16>, bool)> {
+    let rows = sqlx::query!(
+        r#"select l.lane, pg_try_advisory_xact_lock(8243002, l.lane) as "is_ours!" from (
+               select r.lane from (
+                   select q.lane, q.seq from inbox_queue q
+                   where q.is_ring and q.parked_at is null and q.run_at <= clock_timestamp()
+                   -- all organizations: the queue is the platform's
+                   order by q.seq limit $1
+               ) r
+               group by r.lane order by min(r.seq) offset 0
+           ) l"#,
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    let ours: Vec<i16> = rows
+        .iter()
+        .filter(|row| row.is_ours)
+        .map(|row| row.lane)
+        .collect();
+    let is_held = ours.len() < rows.len();
+    Ok((ours, is_held))
+}
+
 /// Waits for lanes, in order: what is told of calls from elsewhere must not cross with their webhooks.
 pub(super) async fn wait_for_lanes(tx: &mut PgConnection, lanes: &[i16]) -> sqlx::Result<()> {
     sqlx::query!(
@@ -248,12 +279,12 @@ pub(super) async fn later(tx: &mut PgConnection, waiting: &[Waiting]) -> sqlx::R
     Ok(())
 }
 
-/// What waits for these calls need not wait longer.
-pub(super) async fn hurry(tx: &mut PgConnection, sids: &[&str]) -> sqlx::Result<()> {
+/// What waits for these calls need not wait longer. Whether anything did.
+pub(super) async fn hurry(tx: &mut PgConnection, sids: &[&str]) -> sqlx::Result<bool> {
     if sids.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    sqlx::query!(
+    let hurried = sqlx::query!(
         "update inbox_queue set run_at = clock_timestamp(), waits_for = null where seq in (
              select seq from inbox_queue where waits_for = any($1) and parked_at is null
              -- all organizations: the queue is the platform's
@@ -262,7 +293,7 @@ pub(super) async fn hurry(tx: &mut PgConnection, sids: &[&str]) -> sqlx::Result<
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(hurried.rows_affected() > 0)
 }
 
 /// These wait for a person, or for what they name to become known.

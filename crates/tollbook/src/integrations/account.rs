@@ -87,6 +87,8 @@ impl Account {
 pub(crate) struct Accounts {
     http: Http,
     by_id: Mutex<HashMap<IntegrationId, (Instant, Arc<Account>)>>,
+    /// The platform's own.
+    platform: Mutex<HashMap<Provider, (Instant, IntegrationId)>>,
 }
 
 impl Accounts {
@@ -95,6 +97,7 @@ impl Accounts {
         Self {
             http,
             by_id: Mutex::default(),
+            platform: Mutex::default(),
         }
     }
 
@@ -112,6 +115,19 @@ impl Accounts {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id);
+    }
+
+    fn recent_of_platform(&self, provider: Provider) -> Option<IntegrationId> {
+        let platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner);
+        platform
+            .get(&provider)
+            .filter(|(at, _)| at.elapsed() < KEPT_FOR)
+            .map(|(_, id)| *id)
+    }
+
+    fn keep_of_platform(&self, provider: Provider, id: IntegrationId) {
+        let mut platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner);
+        platform.insert(provider, (Instant::now(), id));
     }
 
     fn keep(&self, account: &Arc<Account>) {
@@ -138,11 +154,15 @@ pub(crate) async fn account(app: &App, id: IntegrationId) -> Result<Arc<Account>
 
 /// The platform's own active account at a provider.
 pub(crate) async fn platform_account(app: &App, provider: Provider) -> Result<Arc<Account>> {
+    if let Some(id) = app.accounts.recent_of_platform(provider) {
+        return account(app, id).await;
+    }
     let mut tx = app.db.begin(&Actor::system()).await?;
     let id = sql::platform_integration(&mut tx, provider)
         .await?
         .ok_or(Error::NotFound("integration"))?;
     tx.rollback().await?;
+    app.accounts.keep_of_platform(provider, id);
     account(app, id).await
 }
 

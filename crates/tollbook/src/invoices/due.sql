@@ -2,7 +2,8 @@
 -- have waited for longer than interpreting them takes: they may tell of more. What was put aside does not hold back: it
 -- goes on a later document. Nor is a draft finalized by itself before its payer's next period is made, whose base fee goes
 -- on it: otherwise it would depend on who is first where the fee stands.
--- What a person finalizes waits for no period.
+-- What a person finalizes waits for no period. `offset 0` keeps what is looked up for each draft from becoming a join
+-- that reads a whole queue for each batch.
 select i.id, i.seller_id, o.zone as seller_zone, i.customer_id, i.currency, o.rounding,
     coalesce(c.tax_exempt, false) as "tax_exempt!", c.tax_percent as "tax_percent?", coalesce(c.tax_inclusive, false) as "tax_inclusive!",
     i.zone, i.period_start, i.period_end, o.payment_terms_days
@@ -17,11 +18,12 @@ where i.organization_id = $1 and i.payer = $2 and i.state = 'draft'
             and (b.organization_id = $1 or b.organization_id is null)))
     and not exists (
         select from rating_queue q
-        join usage_events u on u.organization_id = q.organization_id and u.id = q.usage_event_id
         where q.organization_id = i.organization_id and q.parked_at is null
             and q.account_id = coalesce(c.account_id,
                 (select a.id from accounts a where a.organization_id = i.organization_id and a.payer = 'organization'))
-            and (i.kind = 'period' and u.occurred_at < i.period_end or i.kind = 'call' and u.call_id = i.call_id))
+            and exists (select from usage_events u where u.organization_id = q.organization_id and u.id = q.usage_event_id
+                and (i.kind = 'period' and u.occurred_at < i.period_end or i.kind = 'call' and u.call_id = i.call_id) offset 0)
+            offset 0)
     and ($4 or i.kind <> 'period' or not exists (
         select from subscriptions s
         where s.organization_id = i.organization_id and s.account_id = coalesce(c.account_id,
@@ -29,6 +31,8 @@ where i.organization_id = $1 and i.payer = $2 and i.state = 'draft'
             and s.state in ('trial', 'active', 'canceled') and s.starts_at < i.period_end
             and (s.ends_at is null or s.ends_at > i.period_end)
             and not exists (select from billing_periods p
-                where p.organization_id = s.organization_id and p.subscription_id = s.id and p.ends_at > i.period_end)))
+                where p.organization_id = s.organization_id and p.subscription_id = s.id and p.ends_at > i.period_end
+                offset 0)
+            offset 0))
 order by i.finalize_at, i.id
 for update of i skip locked

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -13,12 +14,15 @@ use super::recorded::Attribution;
 use super::sql;
 use crate::app::Wake;
 use crate::db::Db;
-use crate::db::batch::{Commit, GroupCommit};
+use crate::db::batch::{BatchSize, Commit, GroupCommit};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 
-/// The most events of one transaction.
-const BATCH_MAX: usize = 2_000;
+/// Events of one transaction. Nobody waits at a phone for them.
+const BATCH: BatchSize = BatchSize {
+    items: 2_000,
+    wait: Duration::from_millis(50),
+};
 /// While one transaction waits for the disk, the next one is made.
 const FLUSHERS: usize = 2;
 
@@ -201,5 +205,5 @@ impl Commit<NewUsage> for Store {
 
 /// Starts the shared writer.
 pub(crate) fn writer(db: Db, wake: Arc<Wake>) -> UsageWriter {
-    GroupCommit::start(Store { db, wake }, BATCH_MAX, FLUSHERS)
+    GroupCommit::start(Store { db, wake }, BATCH, FLUSHERS)
 }

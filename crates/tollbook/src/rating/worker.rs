@@ -29,7 +29,7 @@ const BATCH_MAX: usize = 500;
 /// Workers of one node: while one waits for its commit, the other computes.
 const WORKERS: usize = 2;
 /// After a batch that was not full: what comes meanwhile is rated together, which costs little more than one usage alone.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// A notification may be lost; nothing waits longer than this.
 const POLL: Duration = Duration::from_millis(500);
 /// How often usage that could not be rated is looked at again.
