@@ -7,6 +7,7 @@ mod closing;
 mod documents;
 mod drafts;
 mod due;
+mod effect;
 mod finalize;
 mod lines;
 mod one_off;
@@ -21,5 +22,6 @@ pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_drafts, lock_drafts, open_drafts,
 };
+pub(crate) use effect::{Effect, open_amounts};
 pub(crate) use finalize::finalize_due;
 pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

@@ -23,5 +23,6 @@ pub(crate) use by_hand::{ByHand, charge_by_hand, hold_account};
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price, month_start};
 pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
 pub(crate) use row::{ChargeRow, Charged, Manual, insert as insert_charges};
+pub(crate) use store::{Undo, undo};
 pub(crate) use terms::{Prepared, Ready, TermsCache, TermsKey};
-pub(crate) use worker::{drain, start};
+pub(crate) use worker::{drain, rate_account, start};

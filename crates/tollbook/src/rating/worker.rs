@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::AccountId;
+use tollbook_core::ids::{AccountId, OrganizationId};
 use tollbook_core::metering::BuiltInMeter;
 use tollbook_core::rating::State;
 
@@ -117,6 +117,26 @@ async fn rate_some(app: &App) -> Result<usize> {
             }
             Err(_) => limit = (queued.len() / 2).max(1),
         }
+    }
+}
+
+/// Rates in this transaction what waits of an account, which is locked: `max` usages or somewhat more. Returns whether
+/// some are left. For trying what a change comes to; workers do it where it stays.
+pub(crate) async fn rate_account(
+    app: &App,
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    max: usize,
+) -> Result<bool> {
+    let mut done = 0;
+    loop {
+        let queued = queue::rows_of_account(tx, organization, account, BATCH_MAX).await?;
+        if queued.is_empty() || done >= max {
+            return Ok(!queued.is_empty());
+        }
+        done += queued.len();
+        rate_batch(app, tx, &queued).await?;
     }
 }
 

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, GrantId, OrganizationId, PeriodId, SubscriptionId};
-use tollbook_core::rating::{DueGrant, due_grants};
+use tollbook_core::ids::{AccountId, OrganizationId, PeriodId, SubscriptionId};
 use tollbook_core::subscriptions::BillingPeriod;
 use tollbook_core::time::Period;
 use uuid::Uuid;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 use super::contract::{self, Contract};
 use super::extend::AHEAD;
 use super::fee::add_fees;
+use super::grants::add_grants;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::rating;
@@ -53,10 +53,12 @@ pub(super) async fn add_periods(
 }
 
 fn of_contract(contract: &Contract, now: Timestamp) -> Result<Vec<Due<'_>>> {
-    let until = horizon(now.max(contract.starts_at));
+    let until = horizon(now.max(contract.life.starts_at));
+    let until = contract.life.ends_at.map_or(until, |end| until.min(end));
+    // A period is whole, whenever the subscription ends: its end may be taken back.
     let periods = contract
         .schedule
-        .periods(contract.starts_at, contract.ends_at, until)
+        .periods(contract.life.starts_at, None, until)
         .map_err(|e| Error::Internal(e.to_string()))?;
     let mut previous = contract.last;
     let due = periods.into_iter().skip(contract.known).map(|period| Due {
@@ -98,65 +100,6 @@ async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         &ids,
         &subscriptions,
         &previous as &[Option<jiff_sqlx::Timestamp>],
-        &starts,
-        &ends,
-        &payers as &[&str],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The grants of the cycles that begin with periods, or that subscriptions start in.
-async fn add_grants(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
-    let mut grants: Vec<(&Contract, DueGrant)> = Vec::new();
-    for Due {
-        contract, period, ..
-    } in due
-    {
-        let document = &contract.plan.document;
-        let of_period = due_grants(document, &contract.schedule, period.billed.start())
-            .map_err(|e| Error::Internal(format!("the grants of a period: {e}")))?;
-        grants.extend(of_period.into_iter().map(|grant| (*contract, grant)));
-    }
-    if grants.is_empty() {
-        return Ok(());
-    }
-    let organizations: Vec<Uuid> = grants.iter().map(|(c, _)| c.organization.uuid()).collect();
-    let ids: Vec<Uuid> = grants
-        .iter()
-        .map(|_| GrantId::new(new_id()).uuid())
-        .collect();
-    let accounts: Vec<Uuid> = grants.iter().map(|(c, _)| c.account.uuid()).collect();
-    let subscriptions: Vec<Uuid> = grants.iter().map(|(c, _)| c.id.uuid()).collect();
-    let keys: Vec<&str> = grants
-        .iter()
-        .map(|(_, g)| g.allowance_key.as_str())
-        .collect();
-    let granted: Vec<_> = grants.iter().map(|(_, g)| g.granted.to_decimal()).collect();
-    // A subscription may start within a cycle: its grant is good from its start on.
-    let starts: Vec<_> = grants
-        .iter()
-        .map(|(c, g)| g.starts_at.max(c.starts_at).to_sqlx())
-        .collect();
-    let ends: Vec<_> = grants.iter().map(|(_, g)| g.expires_at.to_sqlx()).collect();
-    let payers: Vec<&str> = grants
-        .iter()
-        .map(|(c, _)| c.payer.kind().as_str())
-        .collect();
-    sqlx::query!(
-        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at, payer)
-         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[], $9::text[])
-             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer)
-         order by organization_id, account_id, subscription_id, key, starts_at
-         on conflict (organization_id, account_id, subscription_id, allowance_key, starts_at) do nothing",
-        &organizations,
-        &ids,
-        &accounts,
-        &subscriptions,
-        &keys as &[&str],
-        &granted,
         &starts,
         &ends,
         &payers as &[&str],

@@ -11,7 +11,7 @@ pub(super) enum OfOrganization {
     Traces,
     /// Lines, taxes and totals of documents against charges.
     Documents,
-    /// Billing periods against the schedules of subscriptions.
+    /// Periods, base fees and grants of subscriptions against their history.
     Periods,
     /// Calls against their legs.
     Legs,
@@ -33,7 +33,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -49,7 +49,6 @@ impl OfOrganization {
         Self::Rows(Rows::LedgerAccounts),
         Self::Rows(Rows::Subscriptions),
         Self::Periods,
-        Self::Rows(Rows::BillingPeriods),
         Self::Rows(Rows::Wallets),
         Self::Search,
         Self::Rows(Rows::Calls),
@@ -65,7 +64,7 @@ impl OfOrganization {
             Self::Counters => "counters",
             Self::Traces => "traces, grants and tier totals",
             Self::Documents => "lines, taxes and totals",
-            Self::Periods => "schedules of periods",
+            Self::Periods => "periods, fees and grants",
             Self::Legs => "legs of calls",
             Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),

@@ -38,8 +38,6 @@ pub(super) enum Rows {
     LedgerAccounts,
     /// Chains of periods and terms.
     Subscriptions,
-    /// Fees and grants of periods.
-    BillingPeriods,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
     /// Calls against usage, legs and viewers.
@@ -74,7 +72,6 @@ impl Rows {
             Self::LedgerEntries => "ledger entries",
             Self::LedgerAccounts => "balances",
             Self::Subscriptions => "periods and terms",
-            Self::BillingPeriods => "fees and grants of periods",
             Self::Wallets => "wallets",
             Self::Calls => "calls",
             Self::Messages => "messages",
@@ -173,13 +170,6 @@ async fn compare(
             CHUNK
         ),
         Rows::Subscriptions => rows!(tx, "src/verify/rows/subscriptions.sql", owner, after, CHUNK),
-        Rows::BillingPeriods => rows!(
-            tx,
-            "src/verify/rows/billing_periods.sql",
-            owner,
-            after,
-            CHUNK
-        ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
         Rows::Calls => rows!(tx, "src/verify/rows/calls.sql", owner, after, CHUNK),
         Rows::Messages => rows!(tx, "src/verify/rows/messages.sql", owner, after, CHUNK),

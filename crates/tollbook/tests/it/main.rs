@@ -26,6 +26,7 @@ mod indexes;
 mod invoices;
 mod isolation;
 mod lanes;
+mod lives;
 mod live;
 mod migrations;
 mod minutes;

@@ -839,7 +839,7 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "billing_periods",
-        "ends_at",
+        "base fee",
         "with ended as (update subscriptions s set ends_at = p.starts_at + interval '1 hour' from billing_periods p where p.subscription_id = s.id and p.prev_end is null and s.payer = 'customer' returning s.id) select p.id::text from billing_periods p join ended s on s.id = p.subscription_id where p.prev_end is null",
     ),
     fault(
@@ -864,8 +864,31 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "billing_periods",
+        "base fee",
+        "with paused as (insert into subscription_pauses (organization_id, id, subscription_id, starts_at, payer)
+            select organization_id, gen_random_uuid(), subscription_id, starts_at + interval '3 days', payer from billing_periods order by id limit 1 returning subscription_id)
+            select p.id::text from billing_periods p join paused s using (subscription_id) where p.prev_end is null",
+    ),
+    fault(
+        "subscription_pauses",
+        "starts_at",
+        "insert into subscription_pauses (organization_id, id, subscription_id, starts_at, ends_at, payer)
+            select organization_id, gen_random_uuid(), id, starts_at - interval '3 days', starts_at - interval '1 day', payer from subscriptions limit 1 returning id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "granted",
+        "update allowance_grants set granted = granted + 1 where ctid = (select min(ctid) from allowance_grants) returning id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "granted",
+        "update allowance_grants set expires_at = expires_at + interval '1 day' where ctid = (select min(ctid) from allowance_grants) returning id::text",
+    ),
+    fault(
+        "subscriptions",
         "grant of minutes",
-        "update allowance_grants set granted = granted + 1 where ctid = (select min(ctid) from allowance_grants) returning (select p.id::text from billing_periods p where p.subscription_id = allowance_grants.subscription_id and p.starts_at = allowance_grants.starts_at)",
+        "delete from allowance_grants where ctid = (select min(ctid) from allowance_grants) returning subscription_id::text",
     ),
     fault(
         "wallets",
