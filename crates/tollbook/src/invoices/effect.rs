@@ -118,10 +118,7 @@ impl Effect {
             let zero = Money::zero(currency);
             let earlier = was.map_or(zero, |it| it.total);
             let sum = sums.entry(currency.code()).or_insert((zero, zero));
-            *sum = (
-                sum.0.checked_add(earlier)?,
-                sum.1.checked_add(is.total)?,
-            );
+            *sum = (sum.0.checked_add(earlier)?, sum.1.checked_add(is.total)?);
             if earlier != is.total {
                 invoices.push(ChangedInvoice {
                     id: was.map(|it| it.invoice),

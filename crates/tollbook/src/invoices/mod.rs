@@ -4,6 +4,7 @@ pub(crate) mod act;
 pub(crate) mod act_view;
 pub(crate) mod api;
 mod closing;
+mod commitment;
 mod documents;
 mod drafts;
 mod due;
@@ -18,6 +19,7 @@ mod void;
 pub(crate) mod web;
 mod write;
 
+pub(crate) use commitment::commitments;
 pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_drafts, lock_drafts, open_drafts,

@@ -159,10 +159,7 @@ pub(crate) async fn undo(tx: &mut PgConnection, undone: &[Undo]) -> Result<Vec<S
     let organizations: Vec<Uuid> = undone.iter().map(|it| it.organization.uuid()).collect();
     let ids: Vec<Uuid> = undone.iter().map(|_| new_id()).collect();
     let charges: Vec<Uuid> = undone.iter().map(|it| it.charge.uuid()).collect();
-    let invoices: Vec<Option<Uuid>> = undone
-        .iter()
-        .map(|it| it.invoice.map(Uuid::from))
-        .collect();
+    let invoices: Vec<Option<Uuid>> = undone.iter().map(|it| it.invoice.map(Uuid::from)).collect();
     let groups: Vec<&str> = undone.iter().map(|it| it.line_group.as_str()).collect();
     let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
     sqlx::query_file!(

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId, SubscriptionId};
+use tollbook_core::money::Price;
 use tollbook_core::payer::Payer;
 use tollbook_core::plans::Document;
-use tollbook_core::rating::{
-    DueFee, DueGrant, Surroundings, Terms, base_fees, grants_between,
-};
-use tollbook_core::subscriptions::{Life, Pause, Schedule, Segment};
+use tollbook_core::rating::{DueFee, DueGrant, Surroundings, Terms, base_fees, grants_between};
+use tollbook_core::subscriptions::{Life, Pause, Schedule, Segment, paid_within};
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
@@ -66,9 +65,8 @@ type Key = (Uuid, Uuid);
 impl Contract {
     /// The plan that it is on at a time.
     pub(crate) fn plan_at(&self, at: Timestamp) -> Option<&Arc<Plan>> {
-        let is_then = |it: &&Segment<Arc<Plan>>| {
-            it.starts_at <= at && it.ends_at.is_none_or(|end| at < end)
-        };
+        let is_then =
+            |it: &&Segment<Arc<Plan>>| it.starts_at <= at && it.ends_at.is_none_or(|end| at < end);
         self.plans.iter().find(is_then).map(|it| &it.terms)
     }
 
@@ -100,8 +98,18 @@ impl Contract {
         let Ok(time) = Period::new(year.start().max(self.life.starts_at), until) else {
             return Ok(Vec::new());
         };
-        grants_between(&time, &self.life, &self.plans, &self.schedule, |it| &it.document)
-            .map_err(|e| self.wrong(&e))
+        grants_between(&time, &self.life, &self.plans, &self.schedule, |it| {
+            &it.document
+        })
+        .map_err(|e| self.wrong(&e))
+    }
+
+    /// What is committed to for a period, and by which plan: the one that it was last paid on. `None`: nothing, or nothing
+    /// of the period is paid.
+    pub(crate) fn commitment(&self, period: &Period) -> Option<(&Arc<Plan>, Price)> {
+        let states = self.life.states();
+        let (plan, _) = paid_within(period, &self.plans, &states).pop()?;
+        Some((plan, plan.document.minimum_commitment?))
     }
 
     fn wrong(&self, error: &dyn Display) -> Error {

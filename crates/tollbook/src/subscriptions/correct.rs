@@ -20,6 +20,7 @@ use tollbook_core::time::Period;
 use super::contract::{self, Contract, Plan};
 use super::fee::{place, row};
 use super::grants::correct_grants;
+use super::periods::open_committed;
 use crate::error::{Error, Result};
 use crate::invoices::{self, Waiting};
 use crate::rating::{self, ChargeRow, Undo, insert_charges};
@@ -89,6 +90,8 @@ async fn correct_fees(
     now: Timestamp,
 ) -> Result<()> {
     let stored = stored(tx, contract, since).await?;
+    let periods = stored.iter().map(|it| (contract, it.period));
+    open_committed(tx, periods, now).await?;
     let on: Vec<_> = stored
         .iter()
         .flat_map(|it| &it.fees)

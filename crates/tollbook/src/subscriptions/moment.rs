@@ -104,10 +104,7 @@ impl Contract {
         let terms = self.plans.iter().skip(1).map(|it| it.starts_at);
         let pauses = self.life.pauses.iter();
         let pauses = pauses.flat_map(|it| [Some(it.starts_at), it.ends_at]);
-        terms
-            .chain(pauses.flatten())
-            .filter(|at| *at <= now)
-            .max()
+        terms.chain(pauses.flatten()).filter(|at| *at <= now).max()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Makes the periods of subscriptions, each once, with its base fee and its grants.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
@@ -10,11 +12,11 @@ use uuid::Uuid;
 
 use super::contract::{self, Contract};
 use super::extend::AHEAD;
-use super::fee::add_fees;
+use super::fee::{add_fees, place};
 use super::grants::add_grants;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
-use crate::rating;
+use crate::{invoices, rating};
 
 /// Periods that begin before this are made.
 pub(super) fn horizon(now: Timestamp) -> Timestamp {
@@ -44,6 +46,8 @@ pub(super) async fn add_periods(
     }
     insert_periods(tx, &due).await?;
     add_fees(tx, &due, now).await?;
+    let periods = due.iter().map(|it| (it.contract, it.period.billed));
+    open_committed(tx, periods, now).await?;
     add_grants(tx, &due).await?;
     let accounts: Vec<(OrganizationId, AccountId)> = contracts
         .iter()
@@ -68,6 +72,24 @@ fn of_contract(contract: &Contract, now: Timestamp) -> Result<Vec<Due<'_>>> {
         period,
     });
     Ok(due.collect())
+}
+
+/// A period with a minimum commitment has its document even if nothing is used in it.
+pub(super) async fn open_committed<'a>(
+    tx: &mut PgConnection,
+    periods: impl Iterator<Item = (&'a Contract, Period)>,
+    now: Timestamp,
+) -> Result<()> {
+    let places: BTreeSet<_> = periods
+        .filter_map(|(contract, period)| {
+            let (plan, _) = contract.commitment(&period)?;
+            Some(place(contract, period, plan.document.currency))
+        })
+        .collect();
+    if !places.is_empty() {
+        invoices::open_drafts(tx, &places, now).await?;
+    }
+    Ok(())
 }
 
 async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {

@@ -13,6 +13,8 @@ pub(super) enum OfOrganization {
     Documents,
     /// Periods, base fees and grants of subscriptions against their history.
     Periods,
+    /// Documents against what their payers committed to.
+    Commitments,
     /// Calls against their legs.
     Legs,
     /// Words that find customers.
@@ -33,7 +35,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -42,6 +44,7 @@ impl OfOrganization {
         Self::Traces,
         Self::Rows(Rows::Invoices),
         Self::Documents,
+        Self::Commitments,
         Self::Rows(Rows::Revenue),
         Self::Rows(Rows::CreditNotes),
         Self::Rows(Rows::Payments),
@@ -65,6 +68,7 @@ impl OfOrganization {
             Self::Traces => "traces, grants and tier totals",
             Self::Documents => "lines, taxes and totals",
             Self::Periods => "periods, fees and grants",
+            Self::Commitments => "minimum commitments",
             Self::Legs => "legs of calls",
             Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),

@@ -1,13 +1,11 @@
 //! The life of a subscription: it is canceled, paused, resumed, not renewed, and moved to another plan; what was charged
 //! and granted follows.
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{Firm, NewUsage, TestApp, at, per_minute};
 
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Finalized documents with their lines.
 const DOCUMENTS: &str = "select format('%s %s: %s', i.kind, i.total_minor, (select string_agg(
         format('%s %s %s', l.description, trim_scale(l.quantity), l.amount_minor), ', ' order by l.position)
@@ -142,7 +140,10 @@ async fn canceled_at_the_end_of_the_period_it_ends_there_unless_that_is_taken_ba
     // The last day of March: April is made already, with its fee and its grant.
     sold.calls(&[("03-10", 12)]).await;
     sold.until("2026-03-31T12:00:00Z").await;
-    assert_eq!(sold.app.texts(FEES).await, ["Basic 03-01 31", "Basic 04-01 31"]);
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 31", "Basic 04-01 31"]
+    );
     sold.act("cancel", &json!({})).await;
     assert_eq!(sold.app.texts(FEES).await, ["Basic 03-01 31"]);
     assert_eq!(
@@ -150,7 +151,10 @@ async fn canceled_at_the_end_of_the_period_it_ends_there_unless_that_is_taken_ba
         ["600 03-01-04-01 used 600", "0 04-01-05-01 used 0"]
     );
     sold.act("resume", &json!({})).await;
-    assert_eq!(sold.app.texts(FEES).await, ["Basic 03-01 31", "Basic 04-01 31"]);
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 31", "Basic 04-01 31"]
+    );
     assert_eq!(
         sold.app.texts(GRANTS).await,
         ["600 03-01-04-01 used 600", "600 04-01-05-01 used 0"]
@@ -182,7 +186,10 @@ async fn canceled_at_once_the_rest_of_the_fee_is_given_back_on_the_last_document
     let sold = Sold::new().await;
     sold.calls(&[("03-08", 3), ("03-11", 2)]).await;
     sold.until("2026-03-11T15:00:00Z").await;
-    let path = format!("/api/admin/org-subscriptions/{}/cancel?preview=true", sold.id);
+    let path = format!(
+        "/api/admin/org-subscriptions/{}/cancel?preview=true",
+        sold.id
+    );
     let preview = sold
         .app
         .posted(&sold.firm, &path, &json!({"at": "2026-03-10T09:00:00Z"}))
@@ -195,8 +202,15 @@ async fn canceled_at_once_the_rest_of_the_fee_is_given_back_on_the_last_document
     );
     assert_eq!(preview["status"], "ended");
     assert_eq!(sold.shown().await["status"], "active");
-    assert_eq!(sold.app.count("select count(*) from audit_log where action = 'subscription.canceled'").await, 0);
-    let ended = sold.act("cancel", &json!({"at": "2026-03-10T09:00:00Z"})).await;
+    assert_eq!(
+        sold.app
+            .count("select count(*) from audit_log where action = 'subscription.canceled'")
+            .await,
+        0
+    );
+    let ended = sold
+        .act("cancel", &json!({"at": "2026-03-10T09:00:00Z"}))
+        .await;
     assert_eq!(
         (&ended["status"], &ended["endsAt"]),
         (&json!("ended"), &json!("2026-03-10T09:00:00Z"))
@@ -239,7 +253,10 @@ async fn canceled_at_once_the_rest_of_the_fee_is_given_back_on_the_last_document
 async fn a_pause_costs_no_fee_and_has_no_allowance() {
     let sold = Sold::new().await;
     sold.until("2026-03-11T15:00:00Z").await;
-    let path = format!("/api/admin/org-subscriptions/{}/pause?preview=true", sold.id);
+    let path = format!(
+        "/api/admin/org-subscriptions/{}/pause?preview=true",
+        sold.id
+    );
     let preview = sold
         .app
         .posted(&sold.firm, &path, &json!({"until": "2026-03-21"}))
@@ -248,7 +265,11 @@ async fn a_pause_costs_no_fee_and_has_no_allowance() {
     assert_eq!(preview["effect"]["totals"][0]["difference"], "-10.00");
     let paused = sold.act("pause", &json!({})).await;
     assert_eq!(
-        (&paused["status"], &paused["pauseStartsAt"], &paused["pauseEndsAt"]),
+        (
+            &paused["status"],
+            &paused["pauseStartsAt"],
+            &paused["pauseEndsAt"]
+        ),
         (
             &json!("paused"),
             &json!("2026-03-11T15:00:00Z"),
@@ -264,7 +285,10 @@ async fn a_pause_costs_no_fee_and_has_no_allowance() {
     sold.until("2026-05-20T00:00:00Z").await;
     assert_eq!(sold.app.texts(FEES).await, ["Basic 03-01 10"]);
     assert_eq!(sold.app.texts(GRANTS).await, ["600 03-01-04-01 used 60"]);
-    assert_eq!(sold.app.count("select count(*) from billing_periods").await, 3);
+    assert_eq!(
+        sold.app.count("select count(*) from billing_periods").await,
+        3
+    );
     sold.app.assert_clean().await;
     let resumed = sold.act("resume", &json!({})).await;
     assert_eq!(resumed["status"], "active");
@@ -300,7 +324,11 @@ async fn a_pause_may_begin_later_end_by_itself_and_be_taken_back() {
         .act("pause", &json!({"at": "period_end", "until": "2026-04-11"}))
         .await;
     assert_eq!(
-        (&planned["status"], &planned["pauseStartsAt"], &planned["pauseEndsAt"]),
+        (
+            &planned["status"],
+            &planned["pauseStartsAt"],
+            &planned["pauseEndsAt"]
+        ),
         (
             &json!("active"),
             &json!("2026-04-01T00:00:00Z"),
@@ -312,7 +340,12 @@ async fn a_pause_may_begin_later_end_by_itself_and_be_taken_back() {
         "already_paused"
     );
     sold.act("resume", &json!({})).await;
-    assert_eq!(sold.app.count("select count(*) from subscription_pauses").await, 0);
+    assert_eq!(
+        sold.app
+            .count("select count(*) from subscription_pauses")
+            .await,
+        0
+    );
     sold.act("pause", &json!({"at": "period_end", "until": "2026-04-11"}))
         .await;
     sold.until("2026-04-02T00:00:00Z").await;
@@ -355,19 +388,317 @@ async fn without_renewal_it_ends_with_its_period_until_that_is_changed() {
     let again = sold.act("renewal", &json!({"autoRenew": false})).await;
     assert_eq!(again, once);
     sold.until("2026-03-31T12:00:00Z").await;
-    assert_eq!(sold.app.count("select count(*) from billing_periods").await, 1);
+    assert_eq!(
+        sold.app.count("select count(*) from billing_periods").await,
+        1
+    );
     let renewed = sold.act("renewal", &json!({"autoRenew": true})).await;
     assert_eq!(
         (&renewed["endsAt"], &renewed["autoRenew"]),
         (&Value::Null, &json!(true))
     );
-    assert_eq!(sold.app.texts(FEES).await, ["Basic 03-01 31", "Basic 04-01 31"]);
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 31", "Basic 04-01 31"]
+    );
     sold.act("renewal", &json!({"autoRenew": false})).await;
     sold.until("2026-04-05T00:00:00Z").await;
     assert_eq!(sold.shown().await["status"], "ended");
     assert_eq!(
         sold.app.texts(DOCUMENTS).await,
         ["one_off 3100: Basic 31 3100"]
+    );
+    sold.app.assert_clean().await;
+}
+
+#[tokio::test]
+async fn another_plan_at_once_divides_the_fee_and_takes_the_usage_from_then_on() {
+    let sold = Sold::new().await;
+    let more = json!({"baseFee": 62, "allowances": [{"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 1500}]});
+    let plus = sold.plan("Plus", "0.05", &more).await;
+    sold.calls(&[("03-05", 8), ("03-12", 5), ("03-14", 30)])
+        .await;
+    sold.until("2026-03-15T15:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(USAGE).await,
+        [
+            "03-05 Basic allowance 480 0",
+            "03-12 Basic allowance 120 0",
+            "03-12 Basic overage 180 0.3",
+            "03-14 Basic overage 1800 3",
+        ]
+    );
+    // Backdated to before the last calls: they are rated on Plus, with what it includes beyond Basic.
+    let body = json!({"planId": plus, "at": "2026-03-11"});
+    let path = format!(
+        "/api/admin/org-subscriptions/{}/change-plan?preview=true",
+        sold.id
+    );
+    let preview = sold.app.posted(&sold.firm, &path, &body).await.expect(200);
+    // 21 of 31 days at 31 more, and the overage of 33 minutes at ten cents becomes one of 18 at five.
+    assert_eq!(
+        preview["effect"]["totals"],
+        json!([{"currency": "USD", "before": "3.30", "after": "21.90", "difference": "18.60"}])
+    );
+    assert_eq!(preview["effect"]["usageLeft"], false);
+    assert_eq!(preview["planName"], "Plus");
+    assert_eq!(sold.shown().await["planName"], "Basic");
+    let changed = sold.act("change-plan", &body).await;
+    assert_eq!(
+        (&changed["planName"], &changed["nextPlanAt"]),
+        (&json!("Plus"), &Value::Null)
+    );
+    sold.app.settle().await;
+    assert_eq!(
+        sold.app.texts(USAGE).await,
+        [
+            "03-05 Basic allowance 480 0",
+            "03-12 Plus allowance 120 0",
+            "03-12 Plus allowance 180 0",
+            "03-14 Plus allowance 720 0",
+            "03-14 Plus overage 1080 0.9",
+        ]
+    );
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 10", "Plus 03-11 42"]
+    );
+    assert_eq!(
+        sold.app.texts(GRANTS).await,
+        ["600 03-01-04-01 used 600", "900 03-11-04-01 used 900"]
+    );
+    sold.app.assert_clean().await;
+    // To and fro grants nothing twice.
+    let basic = sold.basic;
+    assert_eq!(
+        sold.refused("change-plan", &json!({"planId": plus})).await["code"],
+        "same_plan"
+    );
+    sold.until("2026-03-16T00:00:00Z").await;
+    sold.act("change-plan", &json!({"planId": basic})).await;
+    sold.until("2026-03-17T00:00:00Z").await;
+    sold.act("change-plan", &json!({"planId": plus})).await;
+    assert_eq!(
+        sold.app
+            .count("select count(*) from allowance_grants")
+            .await,
+        2
+    );
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        [
+            "Basic 03-01 10",
+            "Plus 03-11 10",
+            "Basic 03-16 1",
+            "Plus 03-17 30"
+        ]
+    );
+    sold.until("2026-04-05T00:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(DOCUMENTS).await,
+        [
+            "one_off 3100: Basic 31 3100",
+            "period 8390: Plus 30 6200, Basic -20 -2000, Plus 20 4000, Call time, included 1800 0, Call time, beyond what is included 1080 190",
+        ]
+    );
+    sold.app.assert_clean().await;
+}
+
+#[tokio::test]
+async fn another_plan_from_the_next_period_on_and_what_does_not_fit() {
+    let sold = Sold::new().await;
+    let more = json!({"baseFee": 10, "allowances": [{"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 60}]});
+    let mini = sold.plan("Mini", "0.50", &more).await;
+    sold.until("2026-03-31T12:00:00Z").await;
+    // April is made already.
+    let changed = sold
+        .act("change-plan", &json!({"planId": mini, "at": "period_end"}))
+        .await;
+    assert_eq!(
+        (&changed["planName"], &changed["nextPlanAt"]),
+        (&json!("Basic"), &json!("2026-04-01T00:00:00Z"))
+    );
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 31", "Mini 04-01 10"]
+    );
+    assert_eq!(
+        sold.app.texts(GRANTS).await,
+        ["600 03-01-04-01 used 0", "60 04-01-05-01 used 0"]
+    );
+    // Taken back, by going on with the plan that it is on; and once more.
+    sold.act("change-plan", &json!({"planId": sold.basic}))
+        .await;
+    assert_eq!(
+        sold.app.texts(FEES).await,
+        ["Basic 03-01 31", "Basic 04-01 31"]
+    );
+    sold.act("change-plan", &json!({"planId": mini, "at": "period_end"}))
+        .await;
+    sold.app.assert_clean().await;
+    sold.calls(&[("03-31", 1), ("04-01", 2)]).await;
+    sold.until("2026-04-05T00:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(USAGE).await,
+        [
+            "03-31 Basic allowance 60 0",
+            "04-01 Mini allowance 60 0",
+            "04-01 Mini overage 60 0.5",
+        ]
+    );
+    assert_eq!(
+        sold.app.texts(DOCUMENTS).await,
+        [
+            "one_off 3100: Basic 31 3100",
+            "period 1000: Mini 30 1000, Call time, included 60 0",
+        ]
+    );
+    sold.app.assert_clean().await;
+    let yearly = sold
+        .plan("Yearly", "0.10", &json!({"intervalMonths": 12}))
+        .await;
+    let euros = sold
+        .plan("Euros", "0.10", &json!({"currency": "EUR"}))
+        .await;
+    let calls = sold
+        .plan("By call", "0.10", &json!({"kind": "pay_per_call"}))
+        .await;
+    for (body, field) in [
+        (json!({"planId": yearly}), "planId"),
+        (json!({"planId": euros}), "planId"),
+        (json!({"planId": calls}), "planVersionId"),
+        (json!({"planId": Uuid::now_v7()}), "planId"),
+        (json!({}), "planId"),
+    ] {
+        let refused = sold.refused("change-plan", &body).await;
+        let errors = refused["errors"].to_string();
+        assert!(errors.contains(&format!("\"{field}\"")), "{body}: {errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_acts_once_and_nobody_acts_on_what_is_not_theirs() {
+    let sold = Sold::new().await;
+    let path = format!("/api/admin/org-subscriptions/{}/pause", sold.id);
+    let ask = || {
+        let ask = sold.app.post(&path).user(&sold.firm.admin);
+        let ask = ask.organization(&sold.firm.acme);
+        ask.header("idempotency-key", "pause").json(&json!({}))
+    };
+    let first = ask().send().await.expect(200);
+    let again = ask().send().await.expect(200);
+    assert_eq!(first, again);
+    let counted = "select count(*) from audit_log where action = 'subscription.paused'";
+    assert_eq!(sold.app.count(counted).await, 1);
+    let (foreign, other) = sold.app.firm().await;
+    let ask = sold.app.post(&path).user(&other).organization(&foreign);
+    ask.json(&json!({})).send().await.expect(404);
+    // The platform acts for an organization, and on its own sale; the organization does not on that.
+    let boss = sold.app.platform_admin().await;
+    let plan = per_minute("Pro", "0.02", &json!({"code": "pro", "baseFee": 10}));
+    let plan = sold
+        .app
+        .post("/api/admin/billing-plans")
+        .user(&boss)
+        .json(&plan);
+    let plan = plan.send().await.expect(201);
+    let body = json!({"orgId": sold.firm.acme.id, "planId": plan["id"], "startDate": "2026-03-01"});
+    let own = sold.app.post("/api/admin/org-subscriptions").user(&boss);
+    let own = own.json(&body).send().await.expect(201);
+    let own = format!(
+        "/api/admin/org-subscriptions/{}/pause",
+        own["id"].as_str().unwrap()
+    );
+    let refused = sold.app.posted(&sold.firm, &own, &json!({})).await;
+    refused.expect(404);
+    let done = sold.app.post(&own).user(&boss).json(&json!({}));
+    assert_eq!(done.send().await.expect(200)["status"], "paused");
+    let resume = format!(
+        "/api/admin/org-subscriptions/{}/resume?orgId={}&customerId={}",
+        sold.id, sold.firm.acme.id, sold.firm.dana
+    );
+    sold.app.advance(jiff::SignedDuration::from_secs(1));
+    let done = sold.app.post(&resume).user(&boss).json(&json!({}));
+    assert_eq!(done.send().await.expect(200)["status"], "active");
+    sold.app.settle().await;
+    sold.app.assert_clean().await;
+}
+
+#[tokio::test]
+async fn usage_is_filled_up_to_the_minimum_commitment_when_its_document_closes() {
+    let sold = Sold::new().await;
+    let more = json!({"baseFee": 5, "minimumCommitment": 20});
+    let committed = sold.plan("Committed", "0.10", &more).await;
+    let other = sold.app.customer(&sold.firm.acme, "Erin").await;
+    let none = sold.app.customer(&sold.firm.acme, "Nobody").await;
+    for customer in [other, none] {
+        sold.app
+            .subscribe(
+                &sold.firm.admin,
+                &sold.firm.acme,
+                customer,
+                committed,
+                "2026-03-01",
+            )
+            .await;
+    }
+    sold.app
+        .change("update customers set tax_percent = 10 where name = 'Erin'")
+        .await;
+    // 12.35, rounded once; the draft says what it would come to now.
+    let call = |minutes: i64, day: &str| NewUsage::call(other, 60 * minutes, at(day));
+    sold.app
+        .record(
+            &sold.firm.acme,
+            &[
+                call(30, "2026-03-05T12:00:00Z"),
+                call(93, "2026-03-06T12:00:00Z"),
+            ],
+        )
+        .await;
+    sold.app.settle().await;
+    let drafts = sold
+        .app
+        .read(
+            &sold.firm,
+            &format!("/api/admin/invoices/preview?customerId={other}"),
+        )
+        .await;
+    assert_eq!(
+        drafts["data"][0]["items"][1]["description"],
+        "Up to the minimum commitment"
+    );
+    assert_eq!(drafts["data"][0]["items"][1]["amount"], "7.70");
+    sold.until("2026-04-05T00:00:00Z").await;
+    let documents = "select format('%s %s+%s: %s', c.name, i.subtotal_minor, i.tax_minor, (select string_agg(
+            format('%s %s', l.description, l.amount_minor), ', ' order by l.position)
+            from invoice_lines l where l.organization_id = i.organization_id and l.invoice_id = i.id))
+        from invoices i join customers c on c.id = i.customer_id where i.kind = 'period' and i.state <> 'draft' and c.name <> 'Dana' order by c.name";
+    assert_eq!(
+        sold.app.texts(documents).await,
+        [
+            "Erin 2500+250: Committed 500, Call time 1230, Up to the minimum commitment 770",
+            "Nobody 2500+0: Committed 500, Up to the minimum commitment 2000",
+        ]
+    );
+    sold.app.assert_clean().await;
+    // What comes late counts for the next document; a run again changes nothing; another charge of it is refused.
+    sold.app
+        .record(&sold.firm.acme, &[call(250, "2026-03-20T12:00:00Z")])
+        .await;
+    sold.app.settle().await;
+    let again = sold.app.refusal("insert into charges select (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), 'invoice_id',
+        (select id from invoices where state = 'draft' and customer_id = c.customer_id limit 1)))).* from charges c where kind = 'commitment'".into()).await;
+    assert_eq!(again, "charges_fee_key");
+    sold.until("2026-05-05T00:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(documents).await,
+        [
+            "Erin 2500+250: Committed 500, Call time 1230, Up to the minimum commitment 770",
+            "Erin 3000+300: Committed 500, Call time 2500",
+            "Nobody 2500+0: Committed 500, Up to the minimum commitment 2000",
+            "Nobody 2500+0: Committed 500, Up to the minimum commitment 2000",
+        ]
     );
     sold.app.assert_clean().await;
 }

@@ -866,8 +866,8 @@ const FAULTS: &[Fault] = &[
         "billing_periods",
         "base fee",
         "with paused as (insert into subscription_pauses (organization_id, id, subscription_id, starts_at, payer)
-            select organization_id, gen_random_uuid(), subscription_id, starts_at + interval '3 days', payer from billing_periods order by id limit 1 returning subscription_id)
-            select p.id::text from billing_periods p join paused s using (subscription_id) where p.prev_end is null",
+            select organization_id, gen_random_uuid(), subscription_id, starts_at + interval '3 days', payer from billing_periods order by id limit 1 returning subscription_id, starts_at)
+            select p.id::text from billing_periods p join paused z using (subscription_id) where p.starts_at <= z.starts_at and z.starts_at < p.ends_at",
     ),
     fault(
         "subscription_pauses",
