@@ -160,11 +160,21 @@ pub fn forfeits(
     grants: &[Grant],
     at: Timestamp,
 ) -> Result<Vec<Forfeit>, Overflow> {
-    let Some(cap) = allowance.rollover.and_then(|rollover| rollover.cap) else {
-        return Ok(Vec::new());
-    };
+    match allowance.rollover.and_then(|rollover| rollover.cap) {
+        Some(cap) => carried_beyond(&allowance.key, cap, grants, at),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same for the grants of an allowance of which at most `cap` is carried.
+pub fn carried_beyond(
+    key: &Key,
+    cap: Quantity,
+    grants: &[Grant],
+    at: Timestamp,
+) -> Result<Vec<Forfeit>, Overflow> {
     let is_carried = |grant: &&Grant| {
-        grant.allowance_key == allowance.key && grant.starts_at < at && at < grant.expires_at
+        grant.allowance_key == *key && grant.starts_at < at && at < grant.expires_at
     };
     let mut carried: Vec<_> = grants.iter().filter(is_carried).collect();
     carried.sort_unstable_by_key(|grant| (grant.expires_at, grant.starts_at, grant.id));

@@ -7,6 +7,7 @@ pub(crate) mod api;
 mod batch;
 mod books;
 mod by_hand;
+mod carry;
 mod estimate;
 mod in_force;
 mod items;
@@ -20,6 +21,7 @@ mod unchanged;
 mod worker;
 
 pub(crate) use by_hand::{ByHand, charge_by_hand, hold_account};
+pub(crate) use carry::carry_due;
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price, month_start};
 pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
 pub(crate) use row::{ChargeRow, Charged, Manual, insert as insert_charges};

@@ -170,7 +170,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         changes,
         refused,
         unpriced,
-    } = rate(&batch, &terms, &known, &mut books)?;
+    } = rate(&batch, &terms, &known, &mut books, app.clock.now())?;
     let state = |account| state_of(&books, account);
     let ended = ended(&batch, &refused);
     let asides = authorizations::look_again(tx, &app.terms, open, &ended, state).await?;
@@ -197,8 +197,9 @@ fn rate<'a>(
     terms: &Ready,
     known: &'a Known,
     books: &mut Books,
+    now: Timestamp,
 ) -> Result<Outcome<'a>> {
-    rate_all(batch, terms, known, books)
+    rate_all(batch, terms, known, books, now)
         .map_err(|e| Error::Internal(format!("what was charged cannot be taken back: {e}")))
 }
 

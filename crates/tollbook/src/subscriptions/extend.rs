@@ -17,7 +17,8 @@ const BATCH_MAX: i64 = 400;
 /// A subscription by its key.
 type Key = (OrganizationId, SubscriptionId);
 
-/// Makes the next periods of every subscription that needs them, and sets the states whose time has come.
+/// Makes the next periods of every subscription that needs them, sets the states whose time has come, and sees to what is
+/// carried into cycles that have begun.
 ///
 /// One that cannot be extended does not hold up the others; the first error is returned when all have had their turn.
 pub(crate) async fn extend_due(app: &App) -> Result<()> {
@@ -39,6 +40,7 @@ pub(crate) async fn extend_due(app: &App) -> Result<()> {
         }
     }
     turn_due(app).await?;
+    rating::carry_due(app).await?;
     match failure {
         None => Ok(()),
         Some((id, error)) => Err(Error::Internal(format!(

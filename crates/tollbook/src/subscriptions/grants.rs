@@ -7,6 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use tollbook_core::ids::GrantId;
+use tollbook_core::money::Quantity;
 use tollbook_core::rating::DueGrant;
 use uuid::Uuid;
 
@@ -51,11 +52,15 @@ async fn insert(tx: &mut PgConnection, grants: &[(&Contract, DueGrant)]) -> Resu
         .iter()
         .map(|(c, _)| c.payer.kind().as_str())
         .collect();
+    let carried: Vec<Option<Decimal>> = grants
+        .iter()
+        .map(|(_, g)| g.carried_max.map(Quantity::to_decimal))
+        .collect();
     sqlx::query!(
-        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at, payer)
-         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[], $9::text[])
-             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer)
+        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at, payer, carried_max)
+         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer, carried_max
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::numeric[])
+             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer, carried_max)
          order by organization_id, account_id, subscription_id, key, starts_at
          on conflict (organization_id, account_id, subscription_id, allowance_key, starts_at) do nothing",
         &organizations,
@@ -67,6 +72,7 @@ async fn insert(tx: &mut PgConnection, grants: &[(&Contract, DueGrant)]) -> Resu
         &starts,
         &ends,
         &payers as &[&str],
+        &carried as &[Option<Decimal>],
     )
     .execute(tx)
     .await?;
@@ -79,6 +85,7 @@ struct Stored {
     granted: Decimal,
     gone: Decimal,
     expires_at: Timestamp,
+    carried_max: Option<Decimal>,
 }
 
 /// Makes what is granted what the subscription's history says. Its account is locked. Nothing is taken away of what was
@@ -96,30 +103,35 @@ pub(super) async fn correct_grants(tx: &mut PgConnection, contract: &Contract) -
             None => missing.push((contract, grant)),
             Some(it) => {
                 let granted = grant.granted.to_decimal().max(it.gone);
-                if it.granted != granted || it.expires_at != grant.expires_at {
-                    changed.push((it.id, granted, grant.expires_at));
+                let carried_max = grant.carried_max.map(Quantity::to_decimal);
+                let is = (granted, grant.expires_at, carried_max);
+                if (it.granted, it.expires_at, it.carried_max) != is {
+                    changed.push((it.id, is));
                 }
             }
         }
     }
     // Of a cycle that it turned out not to have: next month's, which is made a day ahead.
     let void = stored.into_values().filter(|it| it.granted != it.gone);
-    changed.extend(void.map(|it| (it.id, it.gone, it.expires_at)));
+    changed.extend(void.map(|it| (it.id, (it.gone, it.expires_at, it.carried_max))));
     insert(tx, &missing).await?;
     if changed.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = changed.iter().map(|(id, ..)| *id).collect();
-    let granted: Vec<Decimal> = changed.iter().map(|(_, granted, _)| *granted).collect();
-    let ends: Vec<_> = changed.iter().map(|(.., at)| at.to_sqlx()).collect();
+    let ids: Vec<Uuid> = changed.iter().map(|(id, _)| *id).collect();
+    let granted: Vec<Decimal> = changed.iter().map(|(_, it)| it.0).collect();
+    let ends: Vec<_> = changed.iter().map(|(_, it)| it.1.to_sqlx()).collect();
+    let carried: Vec<Option<Decimal>> = changed.iter().map(|(_, it)| it.2).collect();
     sqlx::query!(
-        "update allowance_grants g set granted = k.granted, expires_at = k.expires_at
-         from unnest($2::uuid[], $3::numeric[], $4::timestamptz[]) as k (id, granted, expires_at)
+        "update allowance_grants g set granted = k.granted, expires_at = k.expires_at, carried_max = k.carried_max,
+             carried_at = case when k.carried_max is not null then g.carried_at end
+         from unnest($2::uuid[], $3::numeric[], $4::timestamptz[], $5::numeric[]) as k (id, granted, expires_at, carried_max)
          where g.organization_id = $1 and g.id = k.id",
         contract.organization.uuid(),
         &ids,
         &granted,
         &ends,
+        &carried as &[Option<Decimal>],
     )
     .execute(tx)
     .await?;
@@ -131,7 +143,7 @@ async fn stored(
     contract: &Contract,
 ) -> Result<HashMap<(String, Timestamp), Stored>> {
     let rows = sqlx::query!(
-        r#"select id, allowance_key, granted, used + forfeited as "gone!", starts_at, expires_at from allowance_grants
+        r#"select id, allowance_key, granted, used + forfeited as "gone!", starts_at, expires_at, carried_max from allowance_grants
          where organization_id = $1 and account_id = $2 and subscription_id = $3"#,
         contract.organization.uuid(),
         contract.account.uuid(),
@@ -147,6 +159,7 @@ async fn stored(
                 granted: row.granted,
                 gone: row.gone,
                 expires_at: row.expires_at.to_jiff(),
+                carried_max: row.carried_max,
             };
             ((row.allowance_key, row.starts_at.to_jiff()), stored)
         })

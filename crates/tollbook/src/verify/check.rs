@@ -35,7 +35,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -52,6 +52,7 @@ impl OfOrganization {
         Self::Rows(Rows::LedgerAccounts),
         Self::Rows(Rows::Subscriptions),
         Self::Periods,
+        Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
         Self::Search,
         Self::Rows(Rows::Calls),

@@ -38,6 +38,8 @@ pub(super) enum Rows {
     LedgerAccounts,
     /// Chains of periods and terms.
     Subscriptions,
+    /// What was taken away of grants.
+    Grants,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
     /// Calls against usage, legs and viewers.
@@ -72,6 +74,7 @@ impl Rows {
             Self::LedgerEntries => "ledger entries",
             Self::LedgerAccounts => "balances",
             Self::Subscriptions => "periods and terms",
+            Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
             Self::Calls => "calls",
             Self::Messages => "messages",
@@ -170,6 +173,13 @@ async fn compare(
             CHUNK
         ),
         Rows::Subscriptions => rows!(tx, "src/verify/rows/subscriptions.sql", owner, after, CHUNK),
+        Rows::Grants => rows!(
+            tx,
+            "src/verify/rows/allowance_grants.sql",
+            owner,
+            after,
+            CHUNK
+        ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
         Rows::Calls => rows!(tx, "src/verify/rows/calls.sql", owner, after, CHUNK),
         Rows::Messages => rows!(tx, "src/verify/rows/messages.sql", owner, after, CHUNK),

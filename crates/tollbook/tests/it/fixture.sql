@@ -108,6 +108,8 @@ insert into billing_periods (organization_id, id, subscription_id, starts_at, en
 insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at) values
     (pg_temp.id(1), pg_temp.id(108), pg_temp.id(41), pg_temp.id(101), 'hours', 3600, pg_temp.at(0), pg_temp.at(31)),
     (pg_temp.id(1), pg_temp.id(117), pg_temp.id(43), pg_temp.id(103), 'hours', 3600, pg_temp.at(0), pg_temp.at(31));
+insert into allowance_forfeits (organization_id, grant_id, at, quantity) values
+    (pg_temp.id(1), pg_temp.id(108), pg_temp.at(31), 1), (pg_temp.id(1), pg_temp.id(117), pg_temp.at(31), 1);
 insert into tier_totals (organization_id, account_id, price_key, period_start) values (pg_temp.id(1), pg_temp.id(41), 'calls', pg_temp.at(0)),
     (pg_temp.id(1), pg_temp.id(43), 'calls', pg_temp.at(0));
 insert into wallets (organization_id, id, account_id, customer_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), pg_temp.id(51), 'USD'),

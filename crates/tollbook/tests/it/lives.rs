@@ -498,7 +498,7 @@ async fn another_plan_at_once_divides_the_fee_and_takes_the_usage_from_then_on()
         sold.app.texts(DOCUMENTS).await,
         [
             "one_off 3100: Basic 31 3100",
-            "period 8390: Plus 30 6200, Basic -20 -2000, Plus 20 4000, Call time, included 1800 0, Call time, beyond what is included 1080 190",
+            "period 8290: Basic -20 -2000, Plus 20 4000, Plus 30 6200, Call time, included 1500 0, Call time, beyond what is included 1080 90",
         ]
     );
     sold.app.assert_clean().await;
@@ -566,7 +566,7 @@ async fn another_plan_from_the_next_period_on_and_what_does_not_fit() {
     for (body, field) in [
         (json!({"planId": yearly}), "planId"),
         (json!({"planId": euros}), "planId"),
-        (json!({"planId": calls}), "planVersionId"),
+        (json!({"planId": calls}), "planId"),
         (json!({"planId": Uuid::now_v7()}), "planId"),
         (json!({}), "planId"),
     ] {
@@ -673,7 +673,7 @@ async fn usage_is_filled_up_to_the_minimum_commitment_when_its_document_closes()
     let documents = "select format('%s %s+%s: %s', c.name, i.subtotal_minor, i.tax_minor, (select string_agg(
             format('%s %s', l.description, l.amount_minor), ', ' order by l.position)
             from invoice_lines l where l.organization_id = i.organization_id and l.invoice_id = i.id))
-        from invoices i join customers c on c.id = i.customer_id where i.kind = 'period' and i.state <> 'draft' and c.name <> 'Dana' order by c.name";
+        from invoices i join customers c on c.id = i.customer_id where i.kind = 'period' and i.state <> 'draft' and c.name <> 'Dana' order by c.name, i.number_seq";
     assert_eq!(
         sold.app.texts(documents).await,
         [

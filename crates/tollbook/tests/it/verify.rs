@@ -886,6 +886,18 @@ const FAULTS: &[Fault] = &[
         "update allowance_grants set expires_at = expires_at + interval '1 day' where ctid = (select min(ctid) from allowance_grants) returning id::text",
     ),
     fault(
+        "allowance_grants",
+        "forfeited",
+        "insert into allowance_forfeits (organization_id, grant_id, at, quantity, payer) select organization_id, id, expires_at, 1, payer from allowance_grants order by id limit 1 returning grant_id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "carried into its cycle",
+        "with older as (insert into allowance_grants (organization_id, id, account_id, allowance_key, granted, starts_at, expires_at, payer)
+            select organization_id, gen_random_uuid(), account_id, allowance_key, 10, starts_at - interval '1 day', expires_at, payer from allowance_grants order by id limit 1)
+            update allowance_grants set carried_max = 9, carried_at = now() where id = (select id from allowance_grants order by id limit 1) returning id::text",
+    ),
+    fault(
         "subscriptions",
         "grant of minutes",
         "delete from allowance_grants where ctid = (select min(ctid) from allowance_grants) returning subscription_id::text",
