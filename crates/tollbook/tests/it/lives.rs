@@ -25,20 +25,24 @@ const FEES: &str = "select format('%s %s %s', p.name, to_char(c.occurred_at at t
     order by c.occurred_at";
 
 /// A firm whose customer is subscribed since 1 March, 31 a month, ten minutes included, ten cents each beyond.
-struct Sold {
-    app: TestApp,
-    firm: Firm,
+pub(crate) struct Sold {
+    pub(crate) app: TestApp,
+    pub(crate) firm: Firm,
     basic: Uuid,
-    id: String,
+    pub(crate) id: String,
 }
 
 impl Sold {
     async fn new() -> Self {
+        let more = json!({"baseFee": 31, "allowances": [{"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 600}]});
+        Self::with(&per_minute("Basic", "0.10", &more)).await
+    }
+
+    /// The same on another plan.
+    pub(crate) async fn with(plan: &Value) -> Self {
         let app = TestApp::quiet().await;
         let firm = app.firm_with_customer().await;
-        let more = json!({"baseFee": 31, "allowances": [{"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 600}]});
-        let basic = per_minute("Basic", "0.10", &more);
-        let basic = app.plan(&firm.admin, &firm.acme, &basic).await;
+        let basic = app.plan(&firm.admin, &firm.acme, plan).await;
         let calls = per_minute("Calls", "1", &json!({"kind": "pay_per_call"}));
         let calls = app.plan(&firm.admin, &firm.acme, &calls).await;
         app.pay_per_call(&firm.acme, calls, at("2026-01-01T00:00:00Z"))
@@ -63,7 +67,7 @@ impl Sold {
             .await
     }
 
-    async fn act(&self, act: &str, body: &Value) -> Value {
+    pub(crate) async fn act(&self, act: &str, body: &Value) -> Value {
         let path = format!("/api/admin/org-subscriptions/{}/{act}", self.id);
         self.app.posted(&self.firm, &path, body).await.expect(200)
     }
@@ -699,6 +703,75 @@ async fn usage_is_filled_up_to_the_minimum_commitment_when_its_document_closes()
             "Nobody 2500+0: Committed 500, Up to the minimum commitment 2000",
             "Nobody 2500+0: Committed 500, Up to the minimum commitment 2000",
         ]
+    );
+    sold.app.assert_clean().await;
+}
+
+#[tokio::test]
+async fn no_more_than_the_cap_is_carried_into_a_cycle_whenever_its_usage_comes() {
+    let rollover = json!({"allowances": [{"key": "time", "meters": ["CALL_DURATION_SECONDS"], "quantity": 600,
+        "rollover": {"cycles": 1, "cap": 240}}]});
+    let sold = Sold::with(&per_minute("Basic", "0.10", &rollover)).await;
+    let grants = "select format('%s: %s used, %s forfeited', to_char(starts_at at time zone 'UTC', 'MM-DD'), trim_scale(used), trim_scale(forfeited))
+        from allowance_grants order by starts_at";
+    sold.calls(&[("03-10", 3)]).await;
+    // Made a day ahead, April takes nothing away before it begins.
+    sold.until("2026-03-31T23:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(grants).await,
+        ["03-01: 180 used, 0 forfeited", "04-01: 0 used, 0 forfeited"]
+    );
+    sold.until("2026-04-01T00:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(grants).await,
+        [
+            "03-01: 180 used, 180 forfeited",
+            "04-01: 0 used, 0 forfeited"
+        ]
+    );
+    sold.app.assert_clean().await;
+    // What is carried is used first. What comes late of March is covered as if it had come in time.
+    sold.calls(&[("04-02", 5)]).await;
+    assert_eq!(
+        sold.app.texts(grants).await,
+        [
+            "03-01: 420 used, 180 forfeited",
+            "04-01: 60 used, 0 forfeited"
+        ]
+    );
+    sold.calls(&[("03-31", 4)]).await;
+    assert_eq!(
+        sold.app.texts(grants).await,
+        [
+            "03-01: 600 used, 0 forfeited",
+            "04-01: 120 used, 0 forfeited"
+        ]
+    );
+    assert_eq!(
+        sold.app.texts(USAGE).await,
+        [
+            "03-10 Basic allowance 180 0",
+            "03-31 Basic allowance 240 0",
+            "04-02 Basic allowance 180 0",
+            "04-02 Basic allowance 120 0",
+        ]
+    );
+    sold.app.assert_clean().await;
+    // A cycle later, without any usage.
+    sold.until("2026-05-02T00:00:00Z").await;
+    assert_eq!(
+        sold.app.texts(grants).await,
+        [
+            "03-01: 600 used, 0 forfeited",
+            "04-01: 120 used, 240 forfeited",
+            "05-01: 0 used, 0 forfeited"
+        ]
+    );
+    sold.app.queue_again(&sold.firm.acme).await;
+    sold.app.settle().await;
+    assert_eq!(
+        sold.app.texts(grants).await[1],
+        "04-01: 120 used, 240 forfeited"
     );
     sold.app.assert_clean().await;
 }

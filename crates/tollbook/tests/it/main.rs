@@ -28,6 +28,7 @@ mod isolation;
 mod lanes;
 mod live;
 mod lives;
+mod lives_random;
 mod migrations;
 mod minutes;
 mod numbers;
