@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::ids::{OrganizationId, PlanVersionId, SegmentId, SubscriptionId};
+use tollbook_core::money::Currency;
 use tollbook_core::subscriptions::{Event, State, transition};
 use uuid::Uuid;
 
@@ -354,7 +355,7 @@ async fn check_offer(
         ));
     }
     let plans = contract.plans.iter().map(|it| it.terms.document.currency);
-    if let Some(currency) = plans.map(|it| it.code()).find(|it| *it != offered.currency) {
+    if let Some(currency) = plans.map(Currency::code).find(|it| *it != offered.currency) {
         let own = offered.currency;
         return Err(Error::invalid(
             "planId",

@@ -18,13 +18,13 @@ use crate::rating::{ChargeRow, Charged, insert_charges};
 use crate::wallets;
 
 /// A fee and where it is printed.
-struct Fee<'a> {
+struct Placed<'a> {
     due: &'a Due<'a>,
     fee: DueFee<'a, Arc<Plan>>,
     place: Place,
 }
 
-impl Fee<'_> {
+impl Placed<'_> {
     fn is_first(&self) -> bool {
         self.due.previous.is_none()
     }
@@ -40,7 +40,7 @@ pub(super) async fn add_fees(tx: &mut PgConnection, due: &[Due<'_>], now: Timest
     if fees.is_empty() {
         return Ok(());
     }
-    let opens = |fee: &&Fee<'_>| fee.is_first() && fee.fee.part.part == 0;
+    let opens = |fee: &&Placed<'_>| fee.is_first() && fee.fee.part.part == 0;
     let first: Vec<&Place> = fees.iter().filter(opens).map(|it| &it.place).collect();
     let mut first = invoices::fee_drafts(tx, &first).await?.into_iter();
     let later: BTreeSet<Place> = fees
@@ -73,7 +73,7 @@ pub(super) async fn add_fees(tx: &mut PgConnection, due: &[Due<'_>], now: Timest
     wallets::charged(tx, &spent, now).await
 }
 
-fn of_period<'a>(due: &'a Due<'a>) -> Result<Vec<Fee<'a>>> {
+fn of_period<'a>(due: &'a Due<'a>) -> Result<Vec<Placed<'a>>> {
     let (contract, billed) = (due.contract, due.period.billed);
     let fees = contract.fees(&due.period.full)?;
     let Some(first) = fees.first() else {
@@ -82,7 +82,7 @@ fn of_period<'a>(due: &'a Due<'a>) -> Result<Vec<Fee<'a>>> {
     let paid = Period::new(first.due_at, billed.end())
         .map_err(|e| Error::Internal(format!("the fee of a period: {e}")))?;
     let place = place(contract, due.previous.unwrap_or(paid), first.part.currency);
-    let fee = |fee| Fee {
+    let fee = |fee| Placed {
         due,
         fee,
         place: place.clone(),

@@ -69,7 +69,7 @@ async fn pauses_and_what_is_carried_come_to_what_the_command_says() {
         let sold = Sold::with(&capped()).await;
         // Documents wait for what comes late: the command knows no late usage.
         sold.app
-            .change("update organizations set invoice_grace = '3 days'")
+            .change("update organizations set invoice_grace = '3 days'; update invoices set finalize_at = period_end + interval '3 days' where kind = 'period'")
             .await;
         let mut pauses: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
         let mut called: Vec<(Timestamp, i64)> = Vec::new();
