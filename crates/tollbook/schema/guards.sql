@@ -35,6 +35,18 @@ end
 $$;
 create or replace trigger guard before update or delete on plan_versions for each row execute function guard_plan_version();
 
+-- Of what a subscription was on, and when it paused, only the end is set.
+create or replace function guard_stretch() returns trigger language plpgsql as $$
+begin
+    if (to_jsonb(old) - 'ends_at') is distinct from (to_jsonb(new) - 'ends_at') then
+        raise exception '% % cannot change', tg_table_name, old.id using errcode = 'restrict_violation', constraint = tg_table_name || '_immutable';
+    end if;
+    return new;
+end
+$$;
+create or replace trigger guard before update on subscription_segments for each row execute function guard_stretch();
+create or replace trigger guard before update on subscription_pauses for each row execute function guard_stretch();
+
 -- A finalized invoice cannot change: only what is paid or credited, and the state that follows from it.
 create or replace function guard_invoice() returns trigger language plpgsql as $$
 declare
@@ -101,6 +113,8 @@ begin
             select p.payer into new.payer from subscriptions p where p.organization_id = new.organization_id and p.id = new.subscription_id;
         when 'account' then
             select p.payer into new.payer from accounts p where p.organization_id = new.organization_id and p.id = new.account_id;
+        when 'grant' then
+            select p.payer into new.payer from allowance_grants p where p.organization_id = new.organization_id and p.id = new.grant_id;
         when 'wallet' then
             select p.payer into new.payer from wallets p where p.organization_id = new.organization_id and p.id = new.wallet_id;
         when 'invoice' then
@@ -126,8 +140,8 @@ declare
 begin
     for child in select *, case when name in ('billing_periods', 'allowance_grants', 'invoice_lines', 'invoice_taxes', 'transfers')
             then 'when (new.payer is null)' else '' end as condition
-        from (values ('subscription_segments', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
-        ('tier_totals', 'account'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('wallet_lots', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
+        from (values ('subscription_segments', 'subscription'), ('subscription_pauses', 'subscription'), ('billing_periods', 'subscription'), ('allowance_grants', 'account'),
+        ('tier_totals', 'account'), ('allowance_forfeits', 'grant'), ('wallets', 'account'), ('wallet_movements', 'wallet'), ('wallet_lots', 'wallet'), ('invoice_lines', 'invoice'), ('invoice_taxes', 'invoice'),
         ('payment_allocations', 'payment'), ('credit_note_lines', 'credit_note'), ('credit_note_taxes', 'credit_note'), ('recharges', 'document'), ('transfers', 'entry')) as c (name, parent) loop
         execute format('create or replace trigger keep_payer before insert on public.%I for each row %s execute function keep_payer(%L)', child.name, child.condition, child.parent);
     end loop;

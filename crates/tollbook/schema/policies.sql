@@ -112,7 +112,7 @@ begin
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id())', table_name);
     end loop;
-    foreach table_name in array array['accounts', 'subscriptions', 'subscription_segments', 'billing_periods', 'allowance_grants', 'tier_totals',
+    foreach table_name in array array['accounts', 'subscriptions', 'subscription_segments', 'subscription_pauses', 'billing_periods', 'allowance_grants', 'tier_totals',
         'invoices'] loop
         execute format('grant select on public.%I to tollbook_member', table_name);
         execute format('create policy member on public.%I for select to tollbook_member using (organization_id = acting_organization_id() and payer = ''customer'')', table_name);

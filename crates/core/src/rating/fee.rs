@@ -1,10 +1,68 @@
-//! The base fee of a billing period.
+//! The base fees of a billing period.
+
+use jiff::Timestamp;
 
 use super::charge::{ChargePart, PartKind};
 use super::terms::Terms;
 use super::trace::{Item, Trace};
 use crate::money::{Overflow, Price, Quantity};
-use crate::subscriptions::Share;
+use crate::plans::Proration;
+use crate::subscriptions::{Segment, Share, State, paid_within, share};
+use crate::time::{Period, TimeError, Zone};
+
+/// The base fee of a stretch of a billing period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueFee<'a, T> {
+    /// The terms that it is due on.
+    pub terms: &'a T,
+    /// The first instant that it is for.
+    pub due_at: Timestamp,
+    /// What is charged; numbered within the period.
+    pub part: ChargePart,
+}
+
+/// Why fees cannot be worked out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeeError {
+    /// Days beyond the calendar.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// Too large.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+}
+
+/// The base fees of a whole billing period: one for each stretch on the same terms for which one is due, in order of time.
+/// `prorated` says of terms how they share their fee, and prices it.
+///
+/// Where nothing interrupts them, the shares of terms with one basis add up to exactly one. Without proration terms are
+/// charged whole, once in the period, however often they were left and taken up again.
+pub fn base_fees<'a, T: PartialEq>(
+    full: &Period,
+    zone: &Zone,
+    terms: &'a [Segment<T>],
+    states: &[Segment<State>],
+    prorated: impl Fn(&'a T) -> (Proration, &'a Terms),
+) -> Result<Vec<DueFee<'a, T>>, FeeError> {
+    let mut fees: Vec<DueFee<'a, T>> = Vec::new();
+    for (own, stretch) in paid_within(full, terms, states) {
+        let (basis, priced) = prorated(own);
+        if basis == Proration::None && fees.iter().any(|fee| fee.terms == own) {
+            continue;
+        }
+        let share = share(full, &stretch, basis, zone)?;
+        let Some(mut part) = priced.base_fee(share)? else {
+            continue;
+        };
+        part.part = u16::try_from(fees.len()).map_err(|_| Overflow)?;
+        fees.push(DueFee {
+            terms: own,
+            due_at: stretch.start(),
+            part,
+        });
+    }
+    Ok(fees)
+}
 
 impl Terms {
     /// The base fee for a share of a billing period; `None` if the plan has none or the share is nothing.
@@ -79,6 +137,61 @@ mod tests {
             );
             assert_eq!(part.line_group(), "base/fee");
         }
+    }
+
+    /// Fees of April 2026: a change on the 11th, a pause from the 21st to the 26th.
+    fn of_april(proration: [Proration; 2]) -> Vec<String> {
+        let at = |day: i8| -> Timestamp { format!("2026-04-{day:02}T09:00:00Z").parse().unwrap() };
+        let full = Period::new(
+            "2026-04-01T00:00:00Z".parse().unwrap(),
+            "2026-05-01T00:00:00Z".parse().unwrap(),
+        )
+        .unwrap();
+        let plans = [terms("30"), terms("60")];
+        let segment = |terms: usize, from, to: Option<i8>| Segment {
+            terms,
+            starts_at: at(from),
+            ends_at: to.map(at),
+        };
+        let segments = [segment(0, 1, Some(11)), segment(1, 11, None)];
+        let state = |terms, from, to: Option<i8>| Segment {
+            terms,
+            starts_at: at(from),
+            ends_at: to.map(at),
+        };
+        let states = [
+            state(State::Active, 1, Some(21)),
+            state(State::Paused, 21, Some(26)),
+            state(State::Active, 26, None),
+        ];
+        let fees = base_fees(&full, &Zone::UTC, &segments, &states, |it| {
+            (proration[*it], &plans[*it])
+        });
+        let shown = |fee: DueFee<'_, usize>| {
+            let part = fee.part;
+            format!(
+                "{} {} {} of {}: {}",
+                part.part,
+                &fee.due_at.to_string()[8..10],
+                part.quantity,
+                part.divisor.unwrap(),
+                part.amount.unwrap()
+            )
+        };
+        fees.unwrap().into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn each_stretch_has_its_fee() {
+        assert_eq!(
+            of_april([Proration::Days; 2]),
+            ["0 01 10 of 30: 10", "1 11 10 of 30: 20", "2 26 5 of 30: 10",]
+        );
+        // Without proration what was left and taken up again is charged once.
+        assert_eq!(
+            of_april([Proration::Days, Proration::None]),
+            ["0 01 10 of 30: 10", "1 11 1 of 1: 60"]
+        );
     }
 
     #[test]

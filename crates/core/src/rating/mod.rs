@@ -22,7 +22,10 @@ mod usage;
 pub use charge::{ChargePart, GrantDraw, PartKind, Rated, TierDelta};
 pub use cycles::Cycles;
 pub(crate) use explain::{fee_text, product_text};
-pub use grants::{DueGrant, Forfeit, GrantError, due_grants, forfeits};
+pub use fee::{DueFee, FeeError, base_fees};
+pub use grants::{
+    DueGrant, Forfeit, GrantError, carried_beyond, due_grants, forfeits, grants_between,
+};
 pub use order::{order_matters, rate_in_order, sort_canonically};
 pub(crate) use rate::priced_alike_until;
 pub use rate::{Error, rate};

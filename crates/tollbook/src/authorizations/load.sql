@@ -32,6 +32,9 @@ left join lateral (
     join organizations o on o.id = a.organization_id
     left join subscriptions b on b.organization_id = a.organization_id and b.account_id = a.id
         and b.starts_at <= $4 and (b.ends_at is null or $4 < b.ends_at)
+        -- In a pause usage is charged as if there were no subscription.
+        and not exists (select from subscription_pauses z where z.organization_id = b.organization_id and z.subscription_id = b.id
+            and z.starts_at <= $4 and (z.ends_at is null or $4 < z.ends_at))
     left join subscription_segments g on g.organization_id = b.organization_id and g.subscription_id = b.id
         and g.starts_at <= $4 and $4 < g.ends_at
     left join billing_periods p on p.organization_id = b.organization_id and p.subscription_id = b.id

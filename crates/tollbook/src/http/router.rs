@@ -52,6 +52,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        subscription_routes(),
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
@@ -181,13 +182,11 @@ fn invoice_routes() -> Vec<Route> {
 }
 
 fn selling_routes() -> Vec<Route> {
-    use crate::{invoices, plans, rating, subscriptions};
-    let (plan_path, contract_path) = ("/api/admin/billing-plans", "/api/admin/org-subscriptions");
+    use crate::{invoices, plans, rating};
+    let plan_path = "/api/admin/billing-plans";
     vec![
         get(plan_path, Seller, plans::api::list),
         post(plan_path, Seller, plans::api::create),
-        get(contract_path, Seller, subscriptions::api::list),
-        post(contract_path, Seller, subscriptions::api::create),
         get("/api/admin/usage-charges", Seller, rating::api::list),
         post("/api/admin/usage-charges", Seller, rating::api::create),
         get("/api/admin/invoices", Seller, invoices::api::list),
@@ -199,6 +198,41 @@ fn selling_routes() -> Vec<Route> {
         ),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
         post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
+    ]
+}
+
+fn subscription_routes() -> Vec<Route> {
+    use crate::subscriptions::{act_api as acts, api};
+    let all = "/api/admin/org-subscriptions";
+    vec![
+        get(all, Seller, api::list),
+        post(all, Seller, api::create),
+        get("/api/admin/org-subscriptions/{id}", Seller, acts::get),
+        post(
+            "/api/admin/org-subscriptions/{id}/cancel",
+            Seller,
+            acts::cancel,
+        ),
+        post(
+            "/api/admin/org-subscriptions/{id}/pause",
+            Seller,
+            acts::pause,
+        ),
+        post(
+            "/api/admin/org-subscriptions/{id}/resume",
+            Seller,
+            acts::resume,
+        ),
+        post(
+            "/api/admin/org-subscriptions/{id}/renewal",
+            Seller,
+            acts::renewal,
+        ),
+        post(
+            "/api/admin/org-subscriptions/{id}/change-plan",
+            Seller,
+            acts::change_plan,
+        ),
     ]
 }
 

@@ -1,7 +1,5 @@
 //! Documents as programs read them: of both sales, with their lines.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx as _;
@@ -16,7 +14,8 @@ use uuid::Uuid;
 
 use super::closing::Closing;
 use super::due::{self, Sale};
-use super::lines::{Document, Gathered};
+use super::finalize::documents;
+use super::lines::Document;
 use crate::error::{Error, Result};
 use crate::http::seller::Listed;
 
@@ -327,17 +326,13 @@ async fn previews(
     };
     let ids: Vec<InvoiceId> = heads.iter().map(|head| head.id).collect();
     let drafts = due::read(tx, sale, &ids).await?;
-    let mut groups: HashMap<InvoiceId, Vec<Gathered>> = HashMap::new();
-    for group in due::gather(tx, organization, &ids).await? {
-        groups.entry(group.invoice).or_default().push(group);
-    }
+    let documents = documents(tx, organization, &drafts).await?;
     heads
         .into_iter()
         .map(|head| {
-            let draft = drafts.iter().find(|draft| draft.id == head.id);
-            let draft = draft.ok_or(Error::NotFound("invoice"))?;
-            let groups = groups.remove(&head.id).unwrap_or_default();
-            Ok(printed_now(head, &Document::new(draft, groups)?))
+            let document = documents.iter().find(|it| it.draft.id == head.id);
+            let document = document.ok_or(Error::NotFound("invoice"))?;
+            Ok(printed_now(head, document))
         })
         .collect()
 }

@@ -253,6 +253,7 @@ pub(super) async fn gather(
                 charges: row.charges,
                 first_at: row.first_at.to_jiff(),
                 last_at: row.last_at.to_jiff(),
+                is_again: row.is_again,
                 fee_period: fee_period.map(|(start, end)| (start.to_jiff(), end.to_jiff())),
             })
         })

@@ -28,7 +28,7 @@ where i.organization_id = $1 and i.payer = $2 and i.state = 'draft'
         select from subscriptions s
         where s.organization_id = i.organization_id and s.account_id = coalesce(c.account_id,
                 (select a.id from accounts a where a.organization_id = i.organization_id and a.payer = 'organization'))
-            and s.state in ('trial', 'active', 'canceled') and s.starts_at < i.period_end
+            and s.state <> 'ended' and s.starts_at < i.period_end
             and (s.ends_at is null or s.ends_at > i.period_end)
             and not exists (select from billing_periods p
                 where p.organization_id = s.organization_id and p.subscription_id = s.id and p.ends_at > i.period_end

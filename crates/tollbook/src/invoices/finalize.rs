@@ -11,6 +11,7 @@ use tollbook_core::money::Money;
 use tollbook_core::time::Zone;
 
 use super::closing::{self, Told};
+use super::commitment::commitments;
 use super::due::{self, Draft, DueSale, Sale};
 use super::lines::{Document, Gathered};
 use super::write::{self, Numbered};
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ledger;
 use crate::live::{self, LiveKind};
+use crate::rating::{ChargeRow, insert_charges};
 use crate::wallets::{self, DueDocument};
 
 /// Drafts of one sale finalized in one transaction: well under a second, since it holds the seller's next number.
@@ -146,9 +148,13 @@ pub(super) async fn documents<'a>(
     for group in due::gather(tx, organization, &ids).await? {
         gathered.entry(group.invoice).or_default().push(group);
     }
+    let commitments = commitments(tx, organization, &ids).await?;
     drafts
         .iter()
-        .map(|draft| Document::new(draft, gathered.remove(&draft.id).unwrap_or_default()))
+        .map(|draft| {
+            let groups = gathered.remove(&draft.id).unwrap_or_default();
+            Document::new(draft, groups, commitments.get(&draft.id))
+        })
         .collect()
 }
 
@@ -162,7 +168,14 @@ async fn issue(
     let Some(first) = documents.first() else {
         return Ok(());
     };
+    let filled: Vec<&ChargeRow> = documents
+        .iter()
+        .filter_map(|it| it.filled_up.as_ref())
+        .collect();
+    insert_charges(tx, &filled).await?;
+    let spent: Vec<_> = filled.iter().map(|it| it.spent()).collect();
     // Wallets are locked before the ledger.
+    wallets::charged(tx, &spent, now).await?;
     pay(tx, organization, documents, now).await?;
     write::insert_lines(tx, organization, documents).await?;
     write::insert_taxes(tx, organization, documents).await?;

@@ -8,12 +8,12 @@ select g.invoice_id as "invoice_id!", g.line_group as "line_group!", g.kind as "
     (select p.name from plan_versions v join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
         where v.seller_id = g.seller_id and v.id = g.plan_version_id) as "plan_name?",
     g.unit_price, g.divisor, g.quantity as "quantity!", g.numerator as "numerator!", g.denominator as "denominator!", g.charges as "charges!",
-    g.first_at as "first_at!", g.last_at as "last_at!", g.fee_start as "fee_start?", g.fee_end as "fee_end?"
+    g.first_at as "first_at!", g.last_at as "last_at!", g.is_again as "is_again!", g.fee_start as "fee_start?", g.fee_end as "fee_end?"
 from (
     select c.document_id as invoice_id, c.printed_group as line_group, min(c.kind) as kind, min(c.band) as band, min(c.meter) as meter, min(c.description) as description,
         min(c.seller_id::text)::uuid as seller_id, min(c.plan_version_id::text)::uuid as plan_version_id, c.unit_price, c.divisor,
         sum(c.quantity) as quantity, sum(c.amount_numerator) as numerator, c.amount_denominator as denominator, count(*) as charges,
-        min(c.occurred_at) as first_at, max(c.occurred_at) as last_at, min(p.starts_at) as fee_start, max(p.ends_at) as fee_end
+        min(c.occurred_at) as first_at, max(c.occurred_at) as last_at, bool_or(c.invoice_id <> c.document_id) as is_again, min(p.starts_at) as fee_start, max(p.ends_at) as fee_end
     from (
         select o.invoice_id as document_id, o.line_group as printed_group, o.*
         from charges o where o.organization_id = $1 and o.invoice_id = any($2)

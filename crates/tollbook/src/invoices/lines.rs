@@ -11,8 +11,13 @@ use tollbook_core::money::{Fraction, Money, Overflow, Quantity};
 use tollbook_core::payer::Payer;
 use tollbook_core::time::Zone;
 
+use super::commitment::Commitment;
 use super::due::Draft;
 use crate::error::{Error, Result};
+use crate::rating::ChargeRow;
+
+/// What the line says that fills usage up.
+const COMMITMENT: &str = "Up to the minimum commitment";
 
 /// The charges of a line group that share a denominator and a price, added up.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub(super) struct Gathered {
     pub(super) charges: i64,
     pub(super) first_at: Timestamp,
     pub(super) last_at: Timestamp,
+    /// Whether it was on a void invoice before.
+    pub(super) is_again: bool,
     /// The billing period that a fee is for.
     pub(super) fee_period: Option<(Timestamp, Timestamp)>,
 }
@@ -64,11 +71,17 @@ pub(super) struct Document<'a> {
     pub(super) draft: &'a Draft,
     pub(super) lines: Vec<Line>,
     pub(super) totals: Totals,
+    /// What fills its usage up to what the payer committed to; not charged yet.
+    pub(super) filled_up: Option<ChargeRow>,
 }
 
 impl<'a> Document<'a> {
-    /// Adds up a draft. Fees come first, then usage, then what is late.
-    pub(super) fn new(draft: &'a Draft, groups: Vec<Gathered>) -> Result<Self> {
+    /// Adds up a draft. Fees come first, then usage, then what is late, then what is missing to the minimum commitment.
+    pub(super) fn new(
+        draft: &'a Draft,
+        groups: Vec<Gathered>,
+        commitment: Option<&Commitment>,
+    ) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| {
             Error::Internal(format!("invoice {} cannot be added up: {e}", draft.id))
         };
@@ -78,10 +91,24 @@ impl<'a> Document<'a> {
             let place = (is_late, group.kind != "fee", group.line_group.clone());
             by_group.entry(place).or_default().push(group);
         }
-        let mut lines = Vec::new();
-        for ((_, _, line_group), parts) in by_group {
+        let (mut lines, mut usage) = (Vec::new(), Money::zero(draft.currency));
+        for ((_, is_usage, line_group), parts) in by_group {
             let position = lines.len().saturating_add(1);
-            lines.extend(line(draft, line_group, &parts, position)?);
+            let line = line(draft, line_group, &parts, position)?;
+            // What a void invoice said was asked for then.
+            let counts = is_usage && parts.iter().all(|part| !part.is_again);
+            if let Some(line) = line.as_ref().filter(|_| counts) {
+                usage = usage.checked_add(line.amount).map_err(|e| wrong(&e))?;
+            }
+            lines.extend(line);
+        }
+        let mut filled_up = None;
+        if let Some(commitment) = commitment
+            && let Some(gap) = commitment.gap(usage)?
+        {
+            filled_up = Some(commitment.row(usage, gap)?);
+            let position = lines.len().saturating_add(1);
+            lines.push(filling(draft, commitment, gap, position));
         }
         let taxed: Vec<TaxedLine> = lines
             .iter()
@@ -95,6 +122,7 @@ impl<'a> Document<'a> {
             draft,
             lines,
             totals,
+            filled_up,
         })
     }
 
@@ -198,6 +226,26 @@ fn line(
     }))
 }
 
+/// The line that fills the usage of the document's period up.
+fn filling(draft: &Draft, commitment: &Commitment, gap: Money, position: usize) -> Line {
+    Line {
+        invoice: draft.id,
+        position: i32::try_from(position).unwrap_or(i32::MAX),
+        group: commitment.line_group(),
+        description: COMMITMENT.to_owned(),
+        quantity: Quantity::from_units(1),
+        unit: "item".to_owned(),
+        unit_price: None,
+        divisor: None,
+        exact: gap.to_fraction(),
+        amount: gap,
+        meter: FEE.to_owned(),
+        starts_at: draft.period_start,
+        ends_at: draft.period_end,
+        charges: 1,
+    }
+}
+
 /// What the quantity counts. Of a fee it is days or seconds of the period, whichever the plan prorates by.
 fn unit(group: &Gathered) -> &str {
     match (&group.unit, group.kind.as_str()) {
@@ -233,6 +281,7 @@ fn span(draft: &Draft, line_group: &str, parts: &[Gathered]) -> Result<(Timestam
 fn description(group: &Gathered) -> String {
     let what = match (&group.meter_name, group.kind.as_str()) {
         (_, "manual") => return group.description.clone().unwrap_or_default(),
+        (_, "commitment") => return COMMITMENT.to_owned(),
         (_, "fee") => return group.plan_name.clone().unwrap_or_else(|| "Base fee".into()),
         (Some(name), _) => name.clone(),
         (None, _) => "Usage".into(),

@@ -4,9 +4,11 @@ pub(crate) mod act;
 pub(crate) mod act_view;
 pub(crate) mod api;
 mod closing;
+mod commitment;
 mod documents;
 mod drafts;
 mod due;
+mod effect;
 mod finalize;
 mod lines;
 mod one_off;
@@ -17,9 +19,11 @@ mod void;
 pub(crate) mod web;
 mod write;
 
+pub(crate) use commitment::commitments;
 pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_drafts, lock_drafts, open_drafts,
 };
+pub(crate) use effect::{Effect, open_amounts};
 pub(crate) use finalize::finalize_due;
 pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

@@ -222,7 +222,7 @@ async fn held(
     let rows = sqlx::query!(
         r#"select d.organization_id, o.name, d.payer as "payer: Text<PayerKind>", d.drafts as "drafts!",
              (select count(*) from subscriptions s
-                 where s.organization_id = d.organization_id and s.payer = d.payer and s.state in ('trial', 'active', 'canceled')
+                 where s.organization_id = d.organization_id and s.payer = d.payer and s.state <> 'ended'
                      and s.starts_at < $1 and (s.ends_at is null or s.ends_at > $1)
                      and not exists (select from billing_periods p
                          where p.organization_id = s.organization_id and p.subscription_id = s.id and p.ends_at > $1)) as "periods_waiting!",

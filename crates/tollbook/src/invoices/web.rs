@@ -16,7 +16,6 @@ use super::act_view::Act;
 use super::closing::Told;
 use super::due::{self, Sale};
 use super::finalize;
-use super::lines::Document;
 use super::read::{self, Behind, Head, Place, Printed, Which};
 use super::view::{
     ActLink, Address, InvoiceLine, InvoicePage, InvoiceRow, InvoiceState, InvoicesPage, LineCall,
@@ -223,11 +222,10 @@ async fn preview(
         payer: PayerKind::Customer,
     };
     let drafts = due::read(tx, sale, &[head.id]).await?;
-    let Some(draft) = drafts.into_iter().next() else {
+    let documents = finalize::documents(tx, admin.organization, &drafts).await?;
+    let Some(document) = documents.into_iter().next() else {
         return Ok((Vec::new(), head, Vec::new()));
     };
-    let groups = due::gather(tx, admin.organization, &[head.id]).await?;
-    let document = Document::new(&draft, groups)?;
     let lines = document
         .lines
         .iter()

@@ -35,14 +35,6 @@ fn unsupported(document: &Document) -> Vec<FieldError> {
             fields.push(format!("prices[{index}].rate.cost_plus"));
         }
     }
-    for (index, allowance) in document.allowances.iter().enumerate() {
-        if allowance.rollover.is_some_and(|it| it.cap.is_some()) {
-            fields.push(format!("allowances[{index}].rollover.cap"));
-        }
-    }
-    if document.minimum_commitment.is_some() {
-        fields.push("minimumCommitment".to_owned());
-    }
     fields
         .into_iter()
         .map(|field| FieldError {
@@ -78,8 +70,7 @@ mod tests {
             "allowances":[{"key":"x","meters":["CALL_DURATION_SECONDS"],"quantity":5,"rollover":{"cycles":1,"cap":5}}]}"#;
         assert_eq!(
             checked(text),
-            "`prices[0].rate.cost_plus` is not offered yet; `allowances[0].rollover.cap` is not offered yet; \
-             `minimumCommitment` is not offered yet"
+            "`prices[0].rate.cost_plus` is not offered yet"
         );
         let deck = r#"{"currency":"USD","prices":[{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"deck":{"deck":"world"}}}]}"#;
         assert_eq!(

@@ -3,6 +3,7 @@
 //! A usage is rated as a whole: its first event with all corrections. What is in force and equal stays; what differs is
 //! reversed, to the last digit, and charged anew.
 
+use jiff::Timestamp;
 use tollbook_core::money::{Overflow, Quantity};
 use tollbook_core::rating::{ChargePart, PartKind, Rated, State, rate};
 use tollbook_core::time::Period;
@@ -59,12 +60,14 @@ enum Step<'a> {
 }
 
 /// Rates `items`, in canonical order, on the books of their accounts. What they drew before is taken back first, so
-/// that each is rated on what came before it.
+/// that each is rated on what came before it; so is what was taken away of grants since, and what is carried into cycles
+/// is seen to in its place among them, up to `now`.
 pub(super) fn rate_all<'a>(
     items: &'a [Item],
     terms: &Ready,
     known: &'a Known,
     books: &mut Books,
+    now: Timestamp,
 ) -> Result<Outcome<'a>, Overflow> {
     let known_of = |item: &Item| known.get(&item.key).map(Vec::as_slice).unwrap_or_default();
     let steps: Vec<Step<'_>> = items
@@ -74,6 +77,13 @@ pub(super) fn rate_all<'a>(
     for (item, step) in items.iter().zip(&steps) {
         if let Step::Rate(..) = step {
             book(books, item, known_of(item), State::revert)?;
+        }
+    }
+    let rated = items.iter().zip(&steps);
+    for (item, _) in rated.filter(|(_, step)| matches!(step, Step::Rate(..))) {
+        let book = books.entry(item.key.account).or_default();
+        if book.is_capped() {
+            book.reopen(item.occurred_at)?;
         }
     }
     let mut outcome = Outcome::default();
@@ -87,6 +97,7 @@ pub(super) fn rate_all<'a>(
             Step::Refuse(why) => Some(why),
             Step::Rate(prepared, period) => {
                 let book = books.entry(item.key.account).or_default();
+                book.carry(item.occurred_at)?;
                 match rate_one(item, prepared, period, known_of(item), book) {
                     Ok(change) => {
                         outcome.changes.extend(change);
@@ -103,6 +114,9 @@ pub(super) fn rate_all<'a>(
         if let Some(why) = refusal {
             outcome.refused.insert(item.key, why);
         }
+    }
+    for book in books.values_mut().filter(|it| it.is_capped()) {
+        book.carry(now)?;
     }
     leave_unchanged(&mut outcome.changes)?;
     Ok(outcome)

@@ -12,6 +12,7 @@ use tollbook_core::plans::Key;
 use tollbook_core::rating::{Grant, TierTotal};
 use uuid::Uuid;
 
+use super::carry::{self, Cap, Forfeited};
 use crate::db::types::Text;
 use crate::error::{Error, Result};
 
@@ -20,6 +21,11 @@ use crate::error::{Error, Result};
 pub(super) struct Book {
     pub(super) grants: Vec<Grant>,
     pub(super) tiers: Vec<TierTotal>,
+    /// In order of time.
+    pub(super) caps: Vec<Cap>,
+    pub(super) forfeits: Vec<Forfeited>,
+    /// Up to when the cycles that began were seen to.
+    pub(super) carried_until: Option<Timestamp>,
 }
 
 /// The books of accounts.
@@ -33,8 +39,37 @@ pub(super) async fn load(
     counted_since: Timestamp,
 ) -> Result<Books> {
     let mut books = Books::new();
-    for (account, grant) in grants(tx, accounts, since).await? {
-        books.entry(account).or_default().grants.push(grant);
+    let mut cut = Vec::new();
+    let organizations: HashMap<AccountId, OrganizationId> =
+        accounts.iter().map(|(o, a)| (*a, *o)).collect();
+    for granted in granted(tx, accounts, since).await? {
+        let (account, grant) = (granted.account, granted.grant);
+        let book = books.entry(account).or_default();
+        if let (Some(organization), false) =
+            (organizations.get(&account), grant.forfeited.is_zero())
+        {
+            cut.push((*organization, grant.id));
+        }
+        book.caps.extend(granted.carried_max.map(|max| Cap {
+            key: grant.allowance_key.clone(),
+            at: grant.starts_at,
+            max,
+        }));
+        book.grants.push(grant);
+    }
+    for book in books.values_mut() {
+        book.caps.sort_by_key(|cap| cap.at);
+    }
+    if !cut.is_empty() {
+        let mut owners = HashMap::new();
+        for (account, book) in &books {
+            owners.extend(book.grants.iter().map(|grant| (grant.id, *account)));
+        }
+        for forfeited in carry::load(tx, &cut).await? {
+            if let Some(account) = owners.get(&forfeited.grant) {
+                books.entry(*account).or_default().forfeits.push(forfeited);
+            }
+        }
     }
     for (account, tier) in tiers(tx, accounts, counted_since).await? {
         books.entry(account).or_default().tiers.push(tier);
@@ -42,16 +77,32 @@ pub(super) async fn load(
     Ok(books)
 }
 
+/// A grant, and the cap of the cycle that it begins.
+struct Granted {
+    account: AccountId,
+    grant: Grant,
+    carried_max: Option<Quantity>,
+}
+
 /// The grants of accounts that end after `since`.
 pub(super) async fn grants(
     tx: &mut PgConnection,
     accounts: &[(OrganizationId, AccountId)],
     since: Timestamp,
-) -> Result<Vec<(AccountId, Grant)>> {
+) -> Result<Vec<Grant>> {
+    let granted = granted(tx, accounts, since).await?;
+    Ok(granted.into_iter().map(|it| it.grant).collect())
+}
+
+async fn granted(
+    tx: &mut PgConnection,
+    accounts: &[(OrganizationId, AccountId)],
+    since: Timestamp,
+) -> Result<Vec<Granted>> {
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         accounts.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     let rows = sqlx::query!(
-        r#"select g.id, g.account_id, g.allowance_key as "allowance_key: Text<Key>", g.granted, g.used, g.forfeited, g.starts_at, g.expires_at
+        r#"select g.id, g.account_id, g.allowance_key as "allowance_key: Text<Key>", g.granted, g.used, g.forfeited, g.starts_at, g.expires_at, g.carried_max
          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
          join allowance_grants g on g.organization_id = k.organization_id and g.account_id = k.id
          where g.expires_at > $3"#,
@@ -75,7 +126,11 @@ pub(super) async fn grants(
                 starts_at: row.starts_at.to_jiff(),
                 expires_at: row.expires_at.to_jiff(),
             };
-            Ok((row.account_id.into(), grant))
+            Ok(Granted {
+                account: row.account_id.into(),
+                grant,
+                carried_max: row.carried_max.map(quantity).transpose()?,
+            })
         })
         .collect()
 }
@@ -131,6 +186,7 @@ pub(super) async fn write(
         tiers.extend(changed.map(|tier| (*organization, *account, tier)));
     }
     write_grants(tx, &grants).await?;
+    carry::write(tx, organizations, books, before).await?;
     write_tiers(tx, &tiers).await
 }
 
@@ -141,13 +197,18 @@ async fn write_grants(tx: &mut PgConnection, grants: &[(OrganizationId, &Grant)]
     let organizations: Vec<Uuid> = grants.iter().map(|(o, _)| o.uuid()).collect();
     let ids: Vec<Uuid> = grants.iter().map(|(_, g)| g.id.uuid()).collect();
     let used: Vec<_> = grants.iter().map(|(_, g)| g.used.to_decimal()).collect();
+    let forfeited: Vec<_> = grants
+        .iter()
+        .map(|(_, g)| g.forfeited.to_decimal())
+        .collect();
     sqlx::query!(
-        "update allowance_grants g set used = k.used
-         from unnest($1::uuid[], $2::uuid[], $3::numeric[]) as k (organization_id, id, used)
+        "update allowance_grants g set used = k.used, forfeited = k.forfeited
+         from unnest($1::uuid[], $2::uuid[], $3::numeric[], $4::numeric[]) as k (organization_id, id, used, forfeited)
          where g.organization_id = k.organization_id and g.id = k.id",
         &organizations,
         &ids,
         &used,
+        &forfeited,
     )
     .execute(tx)
     .await?;

@@ -37,6 +37,9 @@ left join call_authorizations z on z.organization_id = u.organization_id and z.i
     when u.resource_type = 'authorization' and u.resource_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then u.resource_id::uuid end
 left join subscriptions b on b.organization_id = a.organization_id and b.account_id = a.id
     and b.starts_at <= u.occurred_at and (b.ends_at is null or u.occurred_at < b.ends_at)
+    -- In a pause usage is charged as if there were no subscription.
+    and not exists (select from subscription_pauses z where z.organization_id = b.organization_id and z.subscription_id = b.id
+        and z.starts_at <= u.occurred_at and (z.ends_at is null or u.occurred_at < z.ends_at))
 left join subscription_segments g on g.organization_id = b.organization_id and g.subscription_id = b.id
     and g.starts_at <= u.occurred_at and u.occurred_at < g.ends_at
 left join billing_periods p on p.organization_id = b.organization_id and p.subscription_id = b.id

@@ -94,6 +94,38 @@ pub(super) async fn rows(
         .collect())
 }
 
+/// The rows of one account, which is locked, the oldest first: `limit` of them at most.
+pub(super) async fn rows_of_account(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    limit: usize,
+) -> Result<Vec<Queued>> {
+    let rows = sqlx::query!(
+        r#"select q.usage_event_id, coalesce(u.corrects_id, u.id) as "root!"
+         from rating_queue q
+         join usage_events u on u.organization_id = q.organization_id and u.id = q.usage_event_id
+         where q.organization_id = $1 and q.account_id = $2 and q.parked_at is null
+         order by q.seq limit $3"#,
+        organization.uuid(),
+        account.uuid(),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Queued {
+            key: UsageKey {
+                organization,
+                account,
+                usage: row.usage_event_id.into(),
+            },
+            root: row.root.into(),
+        })
+        .collect())
+}
+
 /// Why a usage, with all of its corrections, was not rated.
 pub(super) type Refusals = HashMap<UsageKey, String>;
 

@@ -1,5 +1,7 @@
 //! A charge as it is written.
 
+use std::borrow::Borrow;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
@@ -11,7 +13,7 @@ use tollbook_core::ids::{
 };
 use tollbook_core::money::{Currency, Fraction, Price, Quantity};
 use tollbook_core::payer::Payer;
-use tollbook_core::rating::{ChargePart, Item, PartKind, TRACE_VERSION, Trace};
+use tollbook_core::rating::{ChargePart, FixedFee, Item, PartKind, TRACE_VERSION, Trace};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -120,6 +122,41 @@ impl ChargeRow {
         }
     }
 
+    /// The row of what fills usage up to a minimum: `gap` is what is missing of it.
+    pub(crate) fn filled_up(
+        charged: &Charged,
+        minimum: Price,
+        usage: Fraction,
+        gap: Fraction,
+        currency: Currency,
+    ) -> Result<Self> {
+        let least = Item::Fixed {
+            fee: FixedFee::Minimum,
+            price: minimum,
+        };
+        let part = ChargePart {
+            part: 0,
+            kind: PartKind::Minimum,
+            price_key: None,
+            band: None,
+            quantity: Quantity::from_units(1),
+            unit_price: None,
+            divisor: None,
+            amount: Some(gap),
+            currency,
+            grant_id: None,
+            trace: Trace {
+                items: vec![least, Item::ChargedBefore { amount: usage }],
+                ..Trace::new()
+            },
+        };
+        let mut row = Self::new(charged, &part)?;
+        row.kind = "commitment";
+        // A period is filled up once: its charges are told apart by this.
+        row.price_key = Some("commitment".into());
+        Ok(row)
+    }
+
     /// The row of an item priced by hand: so many units at so much each.
     pub(crate) fn manual(charged: &Charged, item: &Manual) -> Result<Self> {
         let amount = item
@@ -174,41 +211,42 @@ pub(crate) struct Manual {
 }
 
 /// Writes charges. Their drafts are locked.
-pub(crate) async fn insert(tx: &mut PgConnection, rows: &[ChargeRow]) -> Result<()> {
+pub(crate) async fn insert<R: Borrow<ChargeRow>>(tx: &mut PgConnection, rows: &[R]) -> Result<()> {
+    let rows: Vec<&ChargeRow> = rows.iter().map(Borrow::borrow).collect();
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query_file!(
         "src/rating/charge.sql",
-        &column(rows, |r| r.organization_id.uuid()),
-        &column(rows, |r| r.id.uuid()),
-        &column(rows, |r| r.payer) as &[&str],
-        &column(rows, |r| r.customer_id) as &[Option<Uuid>],
-        &column(rows, |r| r.account_id.uuid()),
-        &column(rows, |r| r.usage_event_id) as &[Option<Uuid>],
-        &column(rows, |r| r.period_id.map(Uuid::from)) as &[Option<Uuid>],
-        &column(rows, |r| r.revision),
-        &column(rows, |r| r.part),
-        &column(rows, |r| r.kind) as &[&str],
-        &column(rows, |r| r.subscription_id.map(Uuid::from)) as &[Option<Uuid>],
-        &column(rows, |r| r.seller_id),
-        &column(rows, |r| r.plan_version_id.map(Uuid::from)) as &[Option<Uuid>],
-        &column(rows, |r| r.price_key.as_deref()) as &[Option<&str>],
-        &column(rows, |r| r.band.as_deref()) as &[Option<&str>],
-        &column(rows, |r| r.grant_id) as &[Option<Uuid>],
-        &column(rows, |r| r.meter.as_deref()) as &[Option<&str>],
-        &column(rows, |r| r.call_id) as &[Option<Uuid>],
-        &column(rows, |r| r.quantity),
-        &column(rows, |r| r.unit_price) as &[Option<Decimal>],
-        &column(rows, |r| r.divisor) as &[Option<Decimal>],
-        &column(rows, |r| r.amount_numerator.as_str()) as &[&str],
-        &column(rows, |r| r.amount_denominator.as_str()) as &[&str],
-        &column(rows, |r| r.currency.code()) as &[&str],
-        &column(rows, |r| r.invoice_id.map(Uuid::from)) as &[Option<Uuid>],
-        &column(rows, |r| r.line_group.as_str()) as &[&str],
-        &column(rows, |r| r.description.as_deref()) as &[Option<&str>],
-        &column(rows, |r| r.occurred_at.to_sqlx()),
-        &column(rows, |r| &r.trace) as &[&Value],
+        &column(&rows, |r| r.organization_id.uuid()),
+        &column(&rows, |r| r.id.uuid()),
+        &column(&rows, |r| r.payer) as &[&str],
+        &column(&rows, |r| r.customer_id) as &[Option<Uuid>],
+        &column(&rows, |r| r.account_id.uuid()),
+        &column(&rows, |r| r.usage_event_id) as &[Option<Uuid>],
+        &column(&rows, |r| r.period_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(&rows, |r| r.revision),
+        &column(&rows, |r| r.part),
+        &column(&rows, |r| r.kind) as &[&str],
+        &column(&rows, |r| r.subscription_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(&rows, |r| r.seller_id),
+        &column(&rows, |r| r.plan_version_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(&rows, |r| r.price_key.as_deref()) as &[Option<&str>],
+        &column(&rows, |r| r.band.as_deref()) as &[Option<&str>],
+        &column(&rows, |r| r.grant_id) as &[Option<Uuid>],
+        &column(&rows, |r| r.meter.as_deref()) as &[Option<&str>],
+        &column(&rows, |r| r.call_id) as &[Option<Uuid>],
+        &column(&rows, |r| r.quantity),
+        &column(&rows, |r| r.unit_price) as &[Option<Decimal>],
+        &column(&rows, |r| r.divisor) as &[Option<Decimal>],
+        &column(&rows, |r| r.amount_numerator.as_str()) as &[&str],
+        &column(&rows, |r| r.amount_denominator.as_str()) as &[&str],
+        &column(&rows, |r| r.currency.code()) as &[&str],
+        &column(&rows, |r| r.invoice_id.map(Uuid::from)) as &[Option<Uuid>],
+        &column(&rows, |r| r.line_group.as_str()) as &[&str],
+        &column(&rows, |r| r.description.as_deref()) as &[Option<&str>],
+        &column(&rows, |r| r.occurred_at.to_sqlx()),
+        &column(&rows, |r| &r.trace) as &[&Value],
         TRACE_VERSION,
     )
     .execute(tx)
@@ -217,6 +255,6 @@ pub(crate) async fn insert(tx: &mut PgConnection, rows: &[ChargeRow]) -> Result<
 }
 
 /// One value of each row: a column of the statement's input.
-fn column<'a, T>(rows: &'a [ChargeRow], value: impl Fn(&'a ChargeRow) -> T) -> Vec<T> {
-    rows.iter().map(value).collect()
+fn column<'a, T>(rows: &[&'a ChargeRow], value: impl Fn(&'a ChargeRow) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
 }

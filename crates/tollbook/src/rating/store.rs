@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
-use tollbook_core::ids::{CustomerId, InvoiceId};
+use tollbook_core::ids::{ChargeId, CustomerId, InvoiceId, OrganizationId};
 use tollbook_core::money::Fraction;
 use tollbook_core::payer::Payer;
 use tollbook_core::rating::PartKind;
@@ -116,11 +116,10 @@ async fn reverse(
     open: &[Option<Open>],
     drafts: &HashMap<InvoiceId, Waiting>,
 ) -> Result<Vec<Spent>> {
-    let (mut organizations, mut ids, mut undone) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut invoices, mut groups) = (Vec::new(), Vec::new());
+    let mut undone = Vec::new();
     for (change, open) in changes.iter().zip(open) {
         for known in change.reverse {
-            let (invoice, group) = if is_closed(known, drafts) {
+            let (invoice, line_group) = if is_closed(known, drafts) {
                 let open = open.ok_or_else(|| Error::Internal("a reversal has no draft".into()))?;
                 let group = if open.is_late {
                     late_group(&known.line_group, change.item)?
@@ -131,24 +130,45 @@ async fn reverse(
             } else {
                 (known.invoice, known.line_group.clone())
             };
-            organizations.push(change.item.key.organization.uuid());
-            ids.push(new_id::<Uuid>());
-            undone.push(known.id.uuid());
-            invoices.push(invoice.map(Uuid::from));
-            groups.push(group);
+            undone.push(Undo {
+                organization: change.item.key.organization,
+                charge: known.id,
+                invoice,
+                line_group,
+            });
         }
     }
+    undo(tx, &undone).await
+}
+
+/// A charge to undo, and where that is printed.
+#[derive(Debug)]
+pub(crate) struct Undo {
+    pub(crate) organization: OrganizationId,
+    pub(crate) charge: ChargeId,
+    /// `None`: there is nothing to print.
+    pub(crate) invoice: Option<InvoiceId>,
+    pub(crate) line_group: String,
+}
+
+/// Undoes charges to the last digit. The documents are locked drafts. Returns what that comes to.
+pub(crate) async fn undo(tx: &mut PgConnection, undone: &[Undo]) -> Result<Vec<Spent>> {
     if undone.is_empty() {
         return Ok(Vec::new());
     }
+    let organizations: Vec<Uuid> = undone.iter().map(|it| it.organization.uuid()).collect();
+    let ids: Vec<Uuid> = undone.iter().map(|_| new_id()).collect();
+    let charges: Vec<Uuid> = undone.iter().map(|it| it.charge.uuid()).collect();
+    let invoices: Vec<Option<Uuid>> = undone.iter().map(|it| it.invoice.map(Uuid::from)).collect();
+    let groups: Vec<&str> = undone.iter().map(|it| it.line_group.as_str()).collect();
     let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored charge: {e}"));
     sqlx::query_file!(
         "src/rating/reverse.sql",
         &organizations,
         &ids,
-        &undone,
+        &charges,
         &invoices as &[Option<Uuid>],
-        &groups,
+        &groups as &[&str],
     )
     .fetch_all(tx)
     .await?

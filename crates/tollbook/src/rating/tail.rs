@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, OrganizationId, SubscriptionId};
-use tollbook_core::rating::{Grant, reach};
+use tollbook_core::rating::reach;
 use tollbook_core::time::{Period, TimeError, Zone};
 use uuid::Uuid;
 
@@ -228,11 +228,7 @@ impl Group<'_> {
         while reached.start() < since {
             since = reached.start();
             let account = [(self.organization, self.account)];
-            let grants: Vec<Grant> = books::grants(tx, &account, since)
-                .await?
-                .into_iter()
-                .map(|(_, grant)| grant)
-                .collect();
+            let grants = books::grants(tx, &account, since).await?;
             reached = reach(self.around, &grants).map_err(|e| stored(&e))?;
         }
         Ok((reached.start(), reached.end()))

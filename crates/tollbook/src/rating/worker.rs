@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tollbook_core::actor::Actor;
-use tollbook_core::ids::AccountId;
+use tollbook_core::ids::{AccountId, OrganizationId};
 use tollbook_core::metering::BuiltInMeter;
 use tollbook_core::rating::State;
 
@@ -120,6 +120,26 @@ async fn rate_some(app: &App) -> Result<usize> {
     }
 }
 
+/// Rates in this transaction what waits of an account, which is locked: `max` usages or somewhat more. Returns whether
+/// some are left. For trying what a change comes to; workers do it where it stays.
+pub(crate) async fn rate_account(
+    app: &App,
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    account: AccountId,
+    max: usize,
+) -> Result<bool> {
+    let mut done = 0;
+    loop {
+        let queued = queue::rows_of_account(tx, organization, account, BATCH_MAX).await?;
+        if queued.is_empty() || done >= max {
+            return Ok(!queued.is_empty());
+        }
+        done += queued.len();
+        rate_batch(app, tx, &queued).await?;
+    }
+}
+
 /// An error in full: the message of a database error is in its source.
 fn why(error: &Error) -> String {
     match error {
@@ -150,7 +170,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         changes,
         refused,
         unpriced,
-    } = rate(&batch, &terms, &known, &mut books)?;
+    } = rate(&batch, &terms, &known, &mut books, app.clock.now())?;
     let state = |account| state_of(&books, account);
     let ended = ended(&batch, &refused);
     let asides = authorizations::look_again(tx, &app.terms, open, &ended, state).await?;
@@ -177,8 +197,9 @@ fn rate<'a>(
     terms: &Ready,
     known: &'a Known,
     books: &mut Books,
+    now: Timestamp,
 ) -> Result<Outcome<'a>> {
-    rate_all(batch, terms, known, books)
+    rate_all(batch, terms, known, books, now)
         .map_err(|e| Error::Internal(format!("what was charged cannot be taken back: {e}")))
 }
 

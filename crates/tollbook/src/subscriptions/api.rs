@@ -95,9 +95,7 @@ pub(crate) async fn create(
         Payer::Organization => Listed::Organizations(Some(organization)),
         Payer::Customer(customer) => Listed::Customers(organization, Some(customer)),
     };
-    let made = read::subscriptions(&mut tx, listed, Some(id), None, now, 1).await?;
-    let made = made.into_iter().next();
-    let made = made.ok_or(Error::NotFound("subscription"))?;
+    let made = read::one(&mut tx, listed, id, now).await?;
     let deed = Deed::new(organization, "subscription.started", "subscription", id);
     audit::record(&mut tx, &actor, deed.after(&made)?).await?;
     tx.commit().await?;

@@ -1,4 +1,4 @@
-//! What making periods needs to know of subscriptions, read for many at once.
+//! A subscription with its history: what it costs and grants follows from these, read for many at once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId, SubscriptionId};
+use tollbook_core::money::Price;
 use tollbook_core::payer::Payer;
 use tollbook_core::plans::Document;
-use tollbook_core::rating::{Surroundings, Terms};
-use tollbook_core::subscriptions::Schedule;
+use tollbook_core::rating::{DueFee, DueGrant, Surroundings, Terms, base_fees, grants_between};
+use tollbook_core::subscriptions::{Life, Pause, Schedule, Segment, paid_within};
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
@@ -18,38 +19,106 @@ use crate::error::{Error, Result};
 use crate::invoices::PLATFORM_GRACE_SECONDS;
 
 /// A subscription and the terms that it is on.
-pub(super) struct Contract {
-    pub(super) organization: OrganizationId,
-    pub(super) id: SubscriptionId,
-    pub(super) payer: Payer,
-    pub(super) account: AccountId,
-    pub(super) schedule: Schedule,
-    pub(super) starts_at: Timestamp,
-    pub(super) ends_at: Option<Timestamp>,
-    /// First instant for which a base fee is due.
-    pub(super) paid_from: Timestamp,
-    /// The platform (nil), or the organization.
-    pub(super) seller: Uuid,
-    pub(super) version: PlanVersionId,
-    pub(super) plan: Arc<Plan>,
+pub(crate) struct Contract {
+    pub(crate) organization: OrganizationId,
+    pub(crate) id: SubscriptionId,
+    pub(crate) payer: Payer,
+    pub(crate) account: AccountId,
+    pub(crate) schedule: Schedule,
+    pub(crate) life: Life,
+    pub(super) auto_renew: bool,
+    /// The plans that it is on, over time.
+    pub(super) plans: Vec<Segment<Arc<Plan>>>,
     /// How many periods there are.
     pub(super) known: usize,
     /// The last of them.
-    pub(super) last: Option<Period>,
+    pub(crate) last: Option<Period>,
     pub(super) grace_seconds: i64,
 }
 
 /// A plan version in a time zone.
-pub(super) struct Plan {
-    pub(super) document: Document,
-    pub(super) terms: Terms,
+pub(crate) struct Plan {
+    /// The platform (nil), or the organization.
+    pub(crate) seller: Uuid,
+    pub(crate) version: PlanVersionId,
+    pub(crate) document: Document,
+    pub(crate) terms: Terms,
+}
+
+impl PartialEq for Plan {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Plan {
+    fn key(&self) -> Version {
+        (self.seller, self.version.uuid())
+    }
 }
 
 /// A plan version of a seller.
 type Version = (Uuid, Uuid);
+/// A subscription of an organization.
+type Key = (Uuid, Uuid);
+
+impl Contract {
+    /// The plan that it is on at a time.
+    pub(crate) fn plan_at(&self, at: Timestamp) -> Option<&Arc<Plan>> {
+        let is_then =
+            |it: &&Segment<Arc<Plan>>| it.starts_at <= at && it.ends_at.is_none_or(|end| at < end);
+        self.plans.iter().find(is_then).map(|it| &it.terms)
+    }
+
+    /// The part of a stored period's month or year that is no other period's: the whole of it.
+    pub(crate) fn full(&self, starts_at: Timestamp) -> Result<Period> {
+        let index = self.schedule.index_at(starts_at);
+        index
+            .and_then(|index| self.schedule.period(index))
+            .map_err(|e| self.wrong(&e))
+    }
+
+    /// The base fees of a whole period.
+    pub(crate) fn fees(&self, full: &Period) -> Result<Vec<DueFee<'_, Arc<Plan>>>> {
+        let states = self.life.states();
+        base_fees(full, self.schedule.zone(), &self.plans, &states, |it| {
+            (it.document.proration, &it.terms)
+        })
+        .map_err(|e| self.wrong(&e))
+    }
+
+    /// The grants from the year that holds `from` on, or from the start, to before `until`.
+    pub(crate) fn grants(&self, from: Timestamp, until: Timestamp) -> Result<Vec<DueGrant>> {
+        let years = Schedule::new(self.schedule.anchor_on(), 12, self.schedule.zone().clone())
+            .map_err(|e| self.wrong(&e))?;
+        let year = years
+            .index_at(from)
+            .and_then(|index| years.period(index))
+            .map_err(|e| self.wrong(&e))?;
+        let Ok(time) = Period::new(year.start().max(self.life.starts_at), until) else {
+            return Ok(Vec::new());
+        };
+        grants_between(&time, &self.life, &self.plans, &self.schedule, |it| {
+            &it.document
+        })
+        .map_err(|e| self.wrong(&e))
+    }
+
+    /// What is committed to for a period, and by which plan: the one that it was last paid on. `None`: nothing, or nothing
+    /// of the period is paid.
+    pub(crate) fn commitment(&self, period: &Period) -> Option<(&Arc<Plan>, Price)> {
+        let states = self.life.states();
+        let (plan, _) = paid_within(period, &self.plans, &states).pop()?;
+        Some((plan, plan.document.minimum_commitment?))
+    }
+
+    fn wrong(&self, error: &dyn Display) -> Error {
+        Error::Internal(format!("subscription {}: {error}", self.id))
+    }
+}
 
 /// Reads subscriptions, in the order of their keys; an error if one of them is not there.
-pub(super) async fn load(
+pub(crate) async fn load(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, SubscriptionId)],
 ) -> Result<Vec<Contract>> {
@@ -57,14 +126,13 @@ pub(super) async fn load(
         keys.iter().map(|(o, s)| (o.uuid(), s.uuid())).unzip();
     let rows = sqlx::query_as!(
         Row,
-        r#"select s.organization_id, s.id, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at, s.trial_ends_at,
-             g.seller_id, g.plan_version_id, extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
+        r#"select s.organization_id, s.id, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at,
+             s.trial_ends_at, s.canceled_at, s.auto_renew, extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
              (select count(*) from billing_periods p where p.organization_id = s.organization_id and p.subscription_id = s.id) as "known!",
              l.starts_at as "last_start?", l.ends_at as "last_end?"
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
          join subscriptions s on s.organization_id = k.organization_id and s.id = k.id
          join organizations o on o.id = s.organization_id
-         join subscription_segments g on g.organization_id = s.organization_id and g.subscription_id = s.id and g.ends_at = 'infinity'
          left join lateral (
              select p.starts_at, p.ends_at from billing_periods p
              where p.organization_id = s.organization_id and p.subscription_id = s.id order by p.starts_at desc limit 1
@@ -78,12 +146,75 @@ pub(super) async fn load(
     if rows.len() != keys.len() {
         return Err(Error::NotFound("subscription"));
     }
-    let versions: BTreeSet<Version> = rows.iter().map(Row::version).collect();
+    let mut segments = segments(tx, &organizations, &ids).await?;
+    let mut pauses = pauses(tx, &organizations, &ids).await?;
+    let versions: BTreeSet<Version> = segments.values().flatten().map(|it| it.terms).collect();
     let documents = documents(tx, &versions).await?;
-    let mut plans = HashMap::new();
+    let mut plans = Plans {
+        documents,
+        ready: HashMap::new(),
+    };
     rows.into_iter()
-        .map(|row| row.read(&documents, &mut plans))
+        .map(|row| {
+            let key = (row.organization_id, row.id);
+            let segments = segments.remove(&key).unwrap_or_default();
+            let pauses = pauses.remove(&key).unwrap_or_default();
+            row.read(segments, pauses, &mut plans)
+        })
         .collect()
+}
+
+async fn segments(
+    tx: &mut PgConnection,
+    organizations: &[Uuid],
+    ids: &[Uuid],
+) -> Result<HashMap<Key, Vec<Segment<Version>>>> {
+    let rows = sqlx::query!(
+        r#"select g.organization_id, g.subscription_id, g.seller_id, g.plan_version_id, g.starts_at, nullif(g.ends_at, 'infinity') as "ends_at?"
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
+         join subscription_segments g on g.organization_id = k.organization_id and g.subscription_id = k.id
+         order by g.organization_id, g.subscription_id, g.starts_at"#,
+        organizations,
+        ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut segments: HashMap<Key, Vec<Segment<Version>>> = HashMap::new();
+    for row in rows {
+        let key = (row.organization_id, row.subscription_id);
+        segments.entry(key).or_default().push(Segment {
+            terms: (row.seller_id, row.plan_version_id),
+            starts_at: row.starts_at.to_jiff(),
+            ends_at: row.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+        });
+    }
+    Ok(segments)
+}
+
+async fn pauses(
+    tx: &mut PgConnection,
+    organizations: &[Uuid],
+    ids: &[Uuid],
+) -> Result<HashMap<Key, Vec<Pause>>> {
+    let rows = sqlx::query!(
+        "select z.organization_id, z.subscription_id, z.starts_at, z.ends_at
+         from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
+         join subscription_pauses z on z.organization_id = k.organization_id and z.subscription_id = k.id
+         order by z.organization_id, z.subscription_id, z.starts_at",
+        organizations,
+        ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut pauses: HashMap<Key, Vec<Pause>> = HashMap::new();
+    for row in rows {
+        let key = (row.organization_id, row.subscription_id);
+        pauses.entry(key).or_default().push(Pause {
+            starts_at: row.starts_at.to_jiff(),
+            ends_at: row.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+        });
+    }
+    Ok(pauses)
 }
 
 async fn documents(
@@ -109,6 +240,39 @@ async fn documents(
         .collect()
 }
 
+/// Plan versions, each made ready once for a zone.
+struct Plans {
+    documents: HashMap<Version, Document>,
+    ready: HashMap<(Version, String), Arc<Plan>>,
+}
+
+impl Plans {
+    fn get(&mut self, version: Version, zone: &Zone) -> Result<Arc<Plan>> {
+        let place = (version, zone.name().to_owned());
+        if let Some(plan) = self.ready.get(&place) {
+            return Ok(Arc::clone(plan));
+        }
+        let document = self
+            .documents
+            .get(&version)
+            .ok_or(Error::NotFound("plan version"))?;
+        let surroundings = Surroundings {
+            zone: Some(zone.clone()),
+            ..Surroundings::default()
+        };
+        let terms = Terms::new(document, &surroundings)
+            .map_err(|e| Error::Internal(format!("plan version {}: {e}", version.1)))?;
+        let plan = Arc::new(Plan {
+            seller: version.0,
+            version: version.1.into(),
+            document: document.clone(),
+            terms,
+        });
+        self.ready.insert(place, Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
 struct Row {
     organization_id: Uuid,
     id: Uuid,
@@ -120,8 +284,8 @@ struct Row {
     starts_at: jiff_sqlx::Timestamp,
     ends_at: Option<jiff_sqlx::Timestamp>,
     trial_ends_at: Option<jiff_sqlx::Timestamp>,
-    seller_id: Uuid,
-    plan_version_id: Uuid,
+    canceled_at: Option<jiff_sqlx::Timestamp>,
+    auto_renew: bool,
     grace_seconds: i64,
     known: i64,
     last_start: Option<jiff_sqlx::Timestamp>,
@@ -129,36 +293,23 @@ struct Row {
 }
 
 impl Row {
-    fn version(&self) -> Version {
-        (self.seller_id, self.plan_version_id)
-    }
-
     fn read(
         self,
-        documents: &HashMap<Version, Document>,
-        plans: &mut HashMap<(Version, String), Arc<Plan>>,
+        segments: Vec<Segment<Version>>,
+        pauses: Vec<Pause>,
+        plans: &mut Plans,
     ) -> Result<Contract> {
         let id = self.id;
         let stored =
             |e: &dyn Display| Error::Internal(format!("subscription {id} cannot be read: {e}"));
         let zone: Zone = self.zone.parse().map_err(|e| stored(&e))?;
-        let place = (self.version(), self.zone.clone());
-        let plan = if let Some(plan) = plans.get(&place) {
-            Arc::clone(plan)
-        } else {
-            let document = documents
-                .get(&self.version())
-                .ok_or(Error::NotFound("plan version"))?;
-            let surroundings = Surroundings {
-                zone: Some(zone.clone()),
-                ..Surroundings::default()
-            };
-            let terms = Terms::new(document, &surroundings).map_err(|e| stored(&e))?;
-            let document = document.clone();
-            let plan = Arc::new(Plan { document, terms });
-            plans.insert(place, Arc::clone(&plan));
-            plan
-        };
+        let segments = segments.into_iter().map(|it| {
+            Ok(Segment {
+                terms: plans.get(it.terms, &zone)?,
+                starts_at: it.starts_at,
+                ends_at: it.ends_at,
+            })
+        });
         let last = self
             .last_start
             .zip(self.last_end)
@@ -170,14 +321,17 @@ impl Row {
             id: self.id.into(),
             payer: payer.map_or(Payer::Organization, Payer::Customer),
             account: self.account_id.into(),
+            plans: segments.collect::<Result<_>>()?,
             schedule: Schedule::new(self.anchor_on.to_jiff(), interval, zone)
                 .map_err(|e| stored(&e))?,
-            starts_at: self.starts_at.to_jiff(),
-            ends_at: self.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
-            paid_from: self.trial_ends_at.unwrap_or(self.starts_at).to_jiff(),
-            seller: self.seller_id,
-            version: self.plan_version_id.into(),
-            plan,
+            life: Life {
+                starts_at: self.starts_at.to_jiff(),
+                trial_ends_at: self.trial_ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+                canceled_at: self.canceled_at.map(jiff_sqlx::Timestamp::to_jiff),
+                ends_at: self.ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+                pauses,
+            },
+            auto_renew: self.auto_renew,
             known: usize::try_from(self.known).unwrap_or(usize::MAX),
             last: last.transpose().map_err(|e| stored(&e))?,
             grace_seconds: match payer {

@@ -17,7 +17,8 @@ const BATCH_MAX: i64 = 400;
 /// A subscription by its key.
 type Key = (OrganizationId, SubscriptionId);
 
-/// Makes the next periods of every subscription that needs them, and ends those whose time is over.
+/// Makes the next periods of every subscription that needs them, sets the states whose time has come, and sees to what is
+/// carried into cycles that have begun.
 ///
 /// One that cannot be extended does not hold up the others; the first error is returned when all have had their turn.
 pub(crate) async fn extend_due(app: &App) -> Result<()> {
@@ -38,7 +39,8 @@ pub(crate) async fn extend_due(app: &App) -> Result<()> {
             }
         }
     }
-    end_due(app).await?;
+    turn_due(app).await?;
+    rating::carry_due(app).await?;
     match failure {
         None => Ok(()),
         Some((id, error)) => Err(Error::Internal(format!(
@@ -55,7 +57,7 @@ async fn due(app: &App, now: Timestamp, after: Key) -> Result<Vec<Key>> {
              select max(p.ends_at) as until from billing_periods p
              where p.organization_id = s.organization_id and p.subscription_id = s.id
          ) p
-         where (s.organization_id, s.id) > ($2, $3) and s.state in ('trial', 'active', 'canceled')
+         where (s.organization_id, s.id) > ($2, $3) and s.state <> 'ended'
              and coalesce(p.until, s.starts_at) < $1 and (s.ends_at is null or coalesce(p.until, s.starts_at) < s.ends_at)
          -- all organizations: the schedule is the platform's
          order by s.organization_id, s.id limit $4",
@@ -103,24 +105,48 @@ async fn extend_all(app: &App, keys: &[Key], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Trials and subscriptions whose time is over.
-async fn end_due(app: &App) -> Result<()> {
+/// Sets the states that follow from times that have come. Charges go by the times, so nothing waits for this.
+async fn turn_due(app: &App) -> Result<()> {
+    let now = app.clock.now().to_sqlx();
     let mut tx = app.db.begin(&Actor::system()).await?;
-    sqlx::query!(
-        "update subscriptions set state = 'active' where (organization_id, id) in (
-             select s.organization_id, s.id from subscriptions s where s.state = 'trial' and s.trial_ends_at <= $1
-             -- all organizations: the schedule is the platform's
-             order by s.organization_id, s.id for no key update skip locked)",
-        app.clock.now().to_sqlx(),
-    )
-    .execute(&mut *tx)
-    .await?;
     sqlx::query!(
         "update subscriptions set state = 'ended' where (organization_id, id) in (
              select s.organization_id, s.id from subscriptions s where s.state <> 'ended' and s.ends_at <= $1
              -- all organizations: the schedule is the platform's
              order by s.organization_id, s.id for no key update skip locked)",
-        app.clock.now().to_sqlx(),
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update subscriptions set state = 'active' where (organization_id, id) in (
+             select s.organization_id, s.id from subscriptions s where s.state = 'trial' and s.trial_ends_at <= $1
+             -- all organizations: the schedule is the platform's
+             order by s.organization_id, s.id for no key update skip locked)",
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update subscriptions set state = 'paused' where (organization_id, id) in (
+             select s.organization_id, s.id from subscription_pauses z
+             join subscriptions s on s.organization_id = z.organization_id and s.id = z.subscription_id
+             where s.state in ('active', 'canceled') and z.starts_at <= $1 and (z.ends_at is null or z.ends_at > $1)
+             -- all organizations: the schedule is the platform's
+             order by s.organization_id, s.id for no key update of s skip locked)",
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update subscriptions set state = case when canceled_at is null then 'active' else 'canceled' end where (organization_id, id) in (
+             select s.organization_id, s.id from subscriptions s
+             where s.state = 'paused' and not exists (select from subscription_pauses z
+                 where z.organization_id = s.organization_id and z.subscription_id = s.id
+                     and z.starts_at <= $1 and (z.ends_at is null or z.ends_at > $1))
+             -- all organizations: the schedule is the platform's
+             order by s.organization_id, s.id for no key update skip locked)",
+        now,
     )
     .execute(&mut *tx)
     .await?;

@@ -1,12 +1,18 @@
-//! Contracts: their periods, generated once; the base fee and the grants of each.
+//! Contracts: their life and their terms, their periods, generated once; the base fee and the grants of each.
 
+pub(crate) mod act_api;
+mod acts;
 pub(crate) mod api;
 mod contract;
+mod correct;
 mod extend;
 mod fee;
+mod grants;
+mod moment;
 mod periods;
 mod read;
 mod subscribe;
 
+pub(crate) use contract::{Contract, load};
 pub(crate) use extend::extend_due;
 pub(crate) use subscribe::{NewSubscription, account, subscribe};

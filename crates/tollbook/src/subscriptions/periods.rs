@@ -1,20 +1,22 @@
 //! Makes the periods of subscriptions, each once, with its base fee and its grants.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, GrantId, OrganizationId, PeriodId, SubscriptionId};
-use tollbook_core::rating::{DueGrant, due_grants};
+use tollbook_core::ids::{AccountId, OrganizationId, PeriodId, SubscriptionId};
 use tollbook_core::subscriptions::BillingPeriod;
 use tollbook_core::time::Period;
 use uuid::Uuid;
 
 use super::contract::{self, Contract};
 use super::extend::AHEAD;
-use super::fee::add_fees;
+use super::fee::{add_fees, place};
+use super::grants::add_grants;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
-use crate::rating;
+use crate::{invoices, rating};
 
 /// Periods that begin before this are made.
 pub(super) fn horizon(now: Timestamp) -> Timestamp {
@@ -44,6 +46,8 @@ pub(super) async fn add_periods(
     }
     insert_periods(tx, &due).await?;
     add_fees(tx, &due, now).await?;
+    let periods = due.iter().map(|it| (it.contract, it.period.billed));
+    open_committed(tx, periods, now).await?;
     add_grants(tx, &due).await?;
     let accounts: Vec<(OrganizationId, AccountId)> = contracts
         .iter()
@@ -53,10 +57,12 @@ pub(super) async fn add_periods(
 }
 
 fn of_contract(contract: &Contract, now: Timestamp) -> Result<Vec<Due<'_>>> {
-    let until = horizon(now.max(contract.starts_at));
+    let until = horizon(now.max(contract.life.starts_at));
+    let until = contract.life.ends_at.map_or(until, |end| until.min(end));
+    // A period is whole, whenever the subscription ends: its end may be taken back.
     let periods = contract
         .schedule
-        .periods(contract.starts_at, contract.ends_at, until)
+        .periods(contract.life.starts_at, None, until)
         .map_err(|e| Error::Internal(e.to_string()))?;
     let mut previous = contract.last;
     let due = periods.into_iter().skip(contract.known).map(|period| Due {
@@ -66,6 +72,24 @@ fn of_contract(contract: &Contract, now: Timestamp) -> Result<Vec<Due<'_>>> {
         period,
     });
     Ok(due.collect())
+}
+
+/// A period with a minimum commitment has its document even if nothing is used in it.
+pub(super) async fn open_committed<'a>(
+    tx: &mut PgConnection,
+    periods: impl Iterator<Item = (&'a Contract, Period)>,
+    now: Timestamp,
+) -> Result<()> {
+    let places: BTreeSet<_> = periods
+        .filter_map(|(contract, period)| {
+            let (plan, _) = contract.commitment(&period)?;
+            Some(place(contract, period, plan.document.currency))
+        })
+        .collect();
+    if !places.is_empty() {
+        invoices::open_drafts(tx, &places, now).await?;
+    }
+    Ok(())
 }
 
 async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
@@ -98,65 +122,6 @@ async fn insert_periods(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
         &ids,
         &subscriptions,
         &previous as &[Option<jiff_sqlx::Timestamp>],
-        &starts,
-        &ends,
-        &payers as &[&str],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The grants of the cycles that begin with periods, or that subscriptions start in.
-async fn add_grants(tx: &mut PgConnection, due: &[Due<'_>]) -> Result<()> {
-    let mut grants: Vec<(&Contract, DueGrant)> = Vec::new();
-    for Due {
-        contract, period, ..
-    } in due
-    {
-        let document = &contract.plan.document;
-        let of_period = due_grants(document, &contract.schedule, period.billed.start())
-            .map_err(|e| Error::Internal(format!("the grants of a period: {e}")))?;
-        grants.extend(of_period.into_iter().map(|grant| (*contract, grant)));
-    }
-    if grants.is_empty() {
-        return Ok(());
-    }
-    let organizations: Vec<Uuid> = grants.iter().map(|(c, _)| c.organization.uuid()).collect();
-    let ids: Vec<Uuid> = grants
-        .iter()
-        .map(|_| GrantId::new(new_id()).uuid())
-        .collect();
-    let accounts: Vec<Uuid> = grants.iter().map(|(c, _)| c.account.uuid()).collect();
-    let subscriptions: Vec<Uuid> = grants.iter().map(|(c, _)| c.id.uuid()).collect();
-    let keys: Vec<&str> = grants
-        .iter()
-        .map(|(_, g)| g.allowance_key.as_str())
-        .collect();
-    let granted: Vec<_> = grants.iter().map(|(_, g)| g.granted.to_decimal()).collect();
-    // A subscription may start within a cycle: its grant is good from its start on.
-    let starts: Vec<_> = grants
-        .iter()
-        .map(|(c, g)| g.starts_at.max(c.starts_at).to_sqlx())
-        .collect();
-    let ends: Vec<_> = grants.iter().map(|(_, g)| g.expires_at.to_sqlx()).collect();
-    let payers: Vec<&str> = grants
-        .iter()
-        .map(|(c, _)| c.payer.kind().as_str())
-        .collect();
-    sqlx::query!(
-        "insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at, payer)
-         select organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[], $8::timestamptz[], $9::text[])
-             as g (organization_id, id, account_id, subscription_id, key, granted, starts_at, expires_at, payer)
-         order by organization_id, account_id, subscription_id, key, starts_at
-         on conflict (organization_id, account_id, subscription_id, allowance_key, starts_at) do nothing",
-        &organizations,
-        &ids,
-        &accounts,
-        &subscriptions,
-        &keys as &[&str],
-        &granted,
         &starts,
         &ends,
         &payers as &[&str],

@@ -6,6 +6,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde::Serialize;
 use sqlx::PgConnection;
 use tollbook_core::ids::{CustomerId, OrganizationId, SubscriptionId};
+use tollbook_core::payer::Payer;
 use tollbook_core::time::Zone;
 use uuid::Uuid;
 
@@ -39,6 +40,19 @@ pub(crate) struct SubscriptionView {
     /// First instant for which a base fee is due, if it began with a trial.
     #[schema(value_type = Option<String>, format = DateTime)]
     trial_ends_at: Option<Timestamp>,
+    /// When it was canceled, if that stands.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    canceled_at: Option<Timestamp>,
+    /// The pause of now, or the next one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pause_starts_at: Option<Timestamp>,
+    /// When that ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pause_ends_at: Option<Timestamp>,
+    /// What it goes on with, and from when on, where that is known.
+    next_plan_version_id: Option<Uuid>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_plan_at: Option<Timestamp>,
     /// The period of now; before the start the first one, after the end the last one.
     #[schema(value_type = Option<String>, format = DateTime)]
     current_period_start: Option<Timestamp>,
@@ -63,8 +77,50 @@ struct Row {
     starts_at: jiff_sqlx::Timestamp,
     ends_at: Option<jiff_sqlx::Timestamp>,
     trial_ends_at: Option<jiff_sqlx::Timestamp>,
+    canceled_at: Option<jiff_sqlx::Timestamp>,
+    pause_start: Option<jiff_sqlx::Timestamp>,
+    pause_end: Option<jiff_sqlx::Timestamp>,
+    next_version: Option<Uuid>,
+    next_at: Option<jiff_sqlx::Timestamp>,
     period_start: Option<jiff_sqlx::Timestamp>,
     period_end: Option<jiff_sqlx::Timestamp>,
+}
+
+/// One subscription of a sale.
+pub(super) async fn one(
+    tx: &mut PgConnection,
+    listed: Listed,
+    id: SubscriptionId,
+    now: Timestamp,
+) -> Result<SubscriptionView> {
+    let found = subscriptions(tx, listed, Some(id), None, now, 1).await?;
+    let found = found.into_iter().next();
+    found.ok_or(Error::NotFound("subscription"))
+}
+
+/// Whose a subscription of a sale is.
+pub(super) async fn whose(
+    tx: &mut PgConnection,
+    listed: Listed,
+    id: SubscriptionId,
+) -> Result<(OrganizationId, Payer)> {
+    let row = sqlx::query!(
+        "select organization_id, customer_id from subscriptions
+         where ($1::uuid is null or organization_id = $1) -- all organizations: the platform may look at its whole sale
+             and payer = $2 and ($3::uuid is null or customer_id = $3) and id = $4",
+        listed.organization().map(Uuid::from),
+        listed.payer().as_str(),
+        listed.customer().map(Uuid::from),
+        id.uuid(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    let row = row.ok_or(Error::NotFound("subscription"))?;
+    let customer = row.customer_id.map(CustomerId::from);
+    Ok((
+        row.organization_id.into(),
+        customer.map_or(Payer::Organization, Payer::Customer),
+    ))
 }
 
 /// Subscriptions of a sale, the latest first: `rows` of them after `after`, or one of them.
@@ -79,11 +135,20 @@ pub(super) async fn subscriptions(
     let rows = sqlx::query_as!(
         Row,
         r#"select s.organization_id, s.id, s.customer_id, p.id as plan_id, p.name as plan_name, v.id as plan_version_id, s.state,
-             s.anchor_on, s.auto_renew, s.zone, s.starts_at, s.ends_at, s.trial_ends_at, b.starts_at as "period_start?", b.ends_at as "period_end?"
+             s.anchor_on, s.auto_renew, s.zone, s.starts_at, s.ends_at, s.trial_ends_at, s.canceled_at,
+             z.starts_at as "pause_start?", z.ends_at as "pause_end?", n.plan_version_id as "next_version?", n.starts_at as "next_at?",
+             b.starts_at as "period_start?", b.ends_at as "period_end?"
          from subscriptions s
-         join subscription_segments g on g.organization_id = s.organization_id and g.subscription_id = s.id and g.ends_at = 'infinity'
+         join subscription_segments g on g.organization_id = s.organization_id and g.subscription_id = s.id
+             and g.starts_at <= greatest($6, s.starts_at) and greatest($6, s.starts_at) < g.ends_at
          join plan_versions v on v.seller_id = g.seller_id and v.id = g.plan_version_id
          join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
+         left join lateral (
+             select z.starts_at, z.ends_at from subscription_pauses z
+             where z.organization_id = s.organization_id and z.subscription_id = s.id and (z.ends_at is null or z.ends_at > $6)
+             order by z.starts_at limit 1
+         ) z on true
+         left join subscription_segments n on n.organization_id = s.organization_id and n.subscription_id = s.id and n.prev_end = g.ends_at
          left join lateral (
              select b.starts_at, b.ends_at from billing_periods b
              where b.organization_id = s.organization_id and b.subscription_id = s.id
@@ -128,6 +193,11 @@ impl Row {
             starts_at: self.starts_at.to_jiff(),
             ends_at,
             trial_ends_at: self.trial_ends_at.map(jiff_sqlx::Timestamp::to_jiff),
+            canceled_at: self.canceled_at.map(jiff_sqlx::Timestamp::to_jiff),
+            pause_starts_at: self.pause_start.map(jiff_sqlx::Timestamp::to_jiff),
+            pause_ends_at: self.pause_end.map(jiff_sqlx::Timestamp::to_jiff),
+            next_plan_version_id: self.next_version,
+            next_plan_at: self.next_at.map(jiff_sqlx::Timestamp::to_jiff),
             current_period_start: self.period_start.map(jiff_sqlx::Timestamp::to_jiff),
             current_period_end: period_end,
             next_billing_date: next.map(|end| zone.date(end)),

@@ -127,9 +127,11 @@ async fn add_segment(
 }
 
 /// What a plan version says of its periods.
-struct Offered {
-    interval_months: i64,
+pub(super) struct Offered {
+    pub(super) interval_months: i64,
     trial_days: i64,
+    /// ISO 4217 code.
+    pub(super) currency: String,
 }
 
 impl Offered {
@@ -144,11 +146,16 @@ impl Offered {
     }
 }
 
-async fn offered(tx: &mut PgConnection, seller: Uuid, version: PlanVersionId) -> Result<Offered> {
+/// A published version of a plan for subscriptions.
+pub(super) async fn offered(
+    tx: &mut PgConnection,
+    seller: Uuid,
+    version: PlanVersionId,
+) -> Result<Offered> {
     let offered = sqlx::query_as!(
         Offered,
         r#"select coalesce((v.document ->> 'intervalMonths')::bigint, 1) as "interval_months!",
-             coalesce((v.document ->> 'trialDays')::bigint, 0) as "trial_days!"
+             coalesce((v.document ->> 'trialDays')::bigint, 0) as "trial_days!", v.currency
            from plan_versions v join plans p on p.seller_id = v.seller_id and p.id = v.plan_id
            where v.seller_id = $1 and v.id = $2 and v.state = 'published' and p.kind = 'subscription'"#,
         seller,

@@ -11,8 +11,10 @@ pub(super) enum OfOrganization {
     Traces,
     /// Lines, taxes and totals of documents against charges.
     Documents,
-    /// Billing periods against the schedules of subscriptions.
+    /// Periods, base fees and grants of subscriptions against their history.
     Periods,
+    /// Documents against what their payers committed to.
+    Commitments,
     /// Calls against their legs.
     Legs,
     /// Words that find customers.
@@ -33,7 +35,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -42,6 +44,7 @@ impl OfOrganization {
         Self::Traces,
         Self::Rows(Rows::Invoices),
         Self::Documents,
+        Self::Commitments,
         Self::Rows(Rows::Revenue),
         Self::Rows(Rows::CreditNotes),
         Self::Rows(Rows::Payments),
@@ -49,7 +52,7 @@ impl OfOrganization {
         Self::Rows(Rows::LedgerAccounts),
         Self::Rows(Rows::Subscriptions),
         Self::Periods,
-        Self::Rows(Rows::BillingPeriods),
+        Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
         Self::Search,
         Self::Rows(Rows::Calls),
@@ -65,7 +68,8 @@ impl OfOrganization {
             Self::Counters => "counters",
             Self::Traces => "traces, grants and tier totals",
             Self::Documents => "lines, taxes and totals",
-            Self::Periods => "schedules of periods",
+            Self::Periods => "periods, fees and grants",
+            Self::Commitments => "minimum commitments",
             Self::Legs => "legs of calls",
             Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),

@@ -8,6 +8,7 @@
 mod charges;
 mod check;
 mod chunks;
+mod commitments;
 mod counters;
 mod documents;
 mod gathered;

@@ -9,7 +9,9 @@ use tollbook_core::ids::OrganizationId;
 use uuid::Uuid;
 
 use super::check::{OfOrganization, OfPlatform};
-use super::{charges, chunks, counters, documents, inbox, legs, numbers, periods, rows, search};
+use super::{
+    charges, chunks, commitments, counters, documents, inbox, legs, numbers, periods, rows, search,
+};
 use crate::app::App;
 use crate::error::Result;
 
@@ -178,6 +180,10 @@ async fn of_organization(
         OfOrganization::Periods => {
             let read = async |after| periods::chunk(app, organization, after).await;
             chunks::run(periods::CHUNK, tell, read).await
+        }
+        OfOrganization::Commitments => {
+            let read = async |after| commitments::chunk(app, organization, after).await;
+            chunks::run(commitments::CHUNK, tell, read).await
         }
         OfOrganization::Legs => {
             let read = async |after| legs::chunk(app, organization, after).await;

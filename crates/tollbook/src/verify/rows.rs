@@ -38,8 +38,8 @@ pub(super) enum Rows {
     LedgerAccounts,
     /// Chains of periods and terms.
     Subscriptions,
-    /// Fees and grants of periods.
-    BillingPeriods,
+    /// What was taken away of grants.
+    Grants,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
     /// Calls against usage, legs and viewers.
@@ -74,7 +74,7 @@ impl Rows {
             Self::LedgerEntries => "ledger entries",
             Self::LedgerAccounts => "balances",
             Self::Subscriptions => "periods and terms",
-            Self::BillingPeriods => "fees and grants of periods",
+            Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
             Self::Calls => "calls",
             Self::Messages => "messages",
@@ -173,9 +173,9 @@ async fn compare(
             CHUNK
         ),
         Rows::Subscriptions => rows!(tx, "src/verify/rows/subscriptions.sql", owner, after, CHUNK),
-        Rows::BillingPeriods => rows!(
+        Rows::Grants => rows!(
             tx,
-            "src/verify/rows/billing_periods.sql",
+            "src/verify/rows/allowance_grants.sql",
             owner,
             after,
             CHUNK

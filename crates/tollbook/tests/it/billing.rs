@@ -78,7 +78,7 @@ async fn a_published_version_never_changes() {
     );
     // What cannot be charged as it says is refused by field.
     for (more, field) in [
-        (json!({"minimumCommitment": 7}), "minimumCommitment"),
+        (json!({"minimumCommitment": "7.001"}), "minimumCommitment"),
         (
             json!({"prices": [{"key": "a", "meter": "SMS_SENT", "rate": {"per_unit": {"price": -1}}}]}),
             "prices[0].rate.per_unit.price",

@@ -100,11 +100,16 @@ insert into subscriptions (organization_id, id, payer, customer_id, account_id, 
 insert into subscription_segments (organization_id, id, subscription_id, seller_id, plan_version_id, starts_at) values
     (pg_temp.id(1), pg_temp.id(104), pg_temp.id(101), pg_temp.id(1), pg_temp.id(92), pg_temp.at(0)),
     (pg_temp.id(1), pg_temp.id(105), pg_temp.id(103), '00000000-0000-0000-0000-000000000000', '00000000-0000-7000-8000-000000000092', pg_temp.at(0));
+insert into subscription_pauses (organization_id, id, subscription_id, starts_at, ends_at) values
+    (pg_temp.id(1), pg_temp.id(181), pg_temp.id(101), pg_temp.at(10), pg_temp.at(12)),
+    (pg_temp.id(1), pg_temp.id(182), pg_temp.id(103), pg_temp.at(10), pg_temp.at(12));
 insert into billing_periods (organization_id, id, subscription_id, starts_at, ends_at) values
     (pg_temp.id(1), pg_temp.id(106), pg_temp.id(101), pg_temp.at(0), pg_temp.at(31)), (pg_temp.id(1), pg_temp.id(107), pg_temp.id(103), pg_temp.at(0), pg_temp.at(31));
 insert into allowance_grants (organization_id, id, account_id, subscription_id, allowance_key, granted, starts_at, expires_at) values
     (pg_temp.id(1), pg_temp.id(108), pg_temp.id(41), pg_temp.id(101), 'hours', 3600, pg_temp.at(0), pg_temp.at(31)),
     (pg_temp.id(1), pg_temp.id(117), pg_temp.id(43), pg_temp.id(103), 'hours', 3600, pg_temp.at(0), pg_temp.at(31));
+insert into allowance_forfeits (organization_id, grant_id, at, quantity) values
+    (pg_temp.id(1), pg_temp.id(108), pg_temp.at(31), 1), (pg_temp.id(1), pg_temp.id(117), pg_temp.at(31), 1);
 insert into tier_totals (organization_id, account_id, price_key, period_start) values (pg_temp.id(1), pg_temp.id(41), 'calls', pg_temp.at(0)),
     (pg_temp.id(1), pg_temp.id(43), 'calls', pg_temp.at(0));
 insert into wallets (organization_id, id, account_id, customer_id, currency) values (pg_temp.id(1), pg_temp.id(109), pg_temp.id(41), pg_temp.id(51), 'USD'),

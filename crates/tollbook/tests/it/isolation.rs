@@ -428,7 +428,7 @@ async fn nobody_writes_into_another_organization() {
 }
 
 /// What an admin may not write: a row of the platform's sale, by table.
-const PLATFORM_ROWS: [(&str, &str); 23] = [
+const PLATFORM_ROWS: [(&str, &str); 25] = [
     ("credit_note_lines", "insert into credit_note_lines (id, credit_note_id, invoice_line_id, amount_minor)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000142', '10000000-0000-7000-8000-000000000133', 1)"),
     ("credit_note_taxes", "insert into credit_note_taxes (credit_note_id, percent, inclusive, base_minor, tax_minor)
@@ -449,10 +449,13 @@ const PLATFORM_ROWS: [(&str, &str); 23] = [
     ("ledger_entries", "insert into ledger_entries (id, payer, document, document_id, occurred_at) values (gen_random_uuid(), 'organization', 'invoice', gen_random_uuid(), now())"),
     ("subscription_segments", "insert into subscription_segments (id, subscription_id, seller_id, plan_version_id, starts_at)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000103', '10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000092', '2030-01-01')"),
+    ("subscription_pauses", "insert into subscription_pauses (id, subscription_id, starts_at)
+        values (gen_random_uuid(), '10000000-0000-7000-8000-000000000103', '2030-01-01')"),
     ("billing_periods", "insert into billing_periods (id, subscription_id, prev_end, starts_at, ends_at)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000103', '2026-04-01', '2026-04-01', '2026-05-01')"),
     ("allowance_grants", "insert into allowance_grants (id, account_id, allowance_key, granted, starts_at, expires_at)
         values (gen_random_uuid(), '10000000-0000-7000-8000-000000000043', 'gift', 1000000, '2026-03-01', '2027-03-01')"),
+    ("allowance_forfeits", "insert into allowance_forfeits (grant_id, at, quantity) values ('10000000-0000-7000-8000-000000000117', '2026-05-01', 1)"),
     ("tier_totals", "insert into tier_totals (organization_id, account_id, price_key, period_start)
         values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000043', 'sms', '2026-03-01')"),
     ("wallets", "insert into wallets (id, account_id, currency, balance) values (gen_random_uuid(), '10000000-0000-7000-8000-000000000043', 'EUR', 1000000)"),

@@ -27,6 +27,8 @@ mod invoices;
 mod isolation;
 mod lanes;
 mod live;
+mod lives;
+mod lives_random;
 mod migrations;
 mod minutes;
 mod numbers;

@@ -839,7 +839,7 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "billing_periods",
-        "ends_at",
+        "base fee",
         "with ended as (update subscriptions s set ends_at = p.starts_at + interval '1 hour' from billing_periods p where p.subscription_id = s.id and p.prev_end is null and s.payer = 'customer' returning s.id) select p.id::text from billing_periods p join ended s on s.id = p.subscription_id where p.prev_end is null",
     ),
     fault(
@@ -864,8 +864,43 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "billing_periods",
+        "base fee",
+        "with paused as (insert into subscription_pauses (organization_id, id, subscription_id, starts_at, payer)
+            select organization_id, gen_random_uuid(), subscription_id, starts_at + interval '3 days', payer from billing_periods order by id limit 1 returning subscription_id, starts_at)
+            select p.id::text from billing_periods p join paused z using (subscription_id) where p.starts_at <= z.starts_at and z.starts_at < p.ends_at",
+    ),
+    fault(
+        "subscription_pauses",
+        "starts_at",
+        "insert into subscription_pauses (organization_id, id, subscription_id, starts_at, ends_at, payer)
+            select organization_id, gen_random_uuid(), id, starts_at - interval '3 days', starts_at - interval '1 day', payer from subscriptions limit 1 returning id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "granted",
+        "update allowance_grants set granted = granted + 1 where ctid = (select min(ctid) from allowance_grants) returning id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "granted",
+        "update allowance_grants set expires_at = expires_at + interval '1 day' where ctid = (select min(ctid) from allowance_grants) returning id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "forfeited",
+        "insert into allowance_forfeits (organization_id, grant_id, at, quantity, payer) select organization_id, id, expires_at, 1, payer from allowance_grants order by id limit 1 returning grant_id::text",
+    ),
+    fault(
+        "allowance_grants",
+        "carried into its cycle",
+        "with older as (insert into allowance_grants (organization_id, id, account_id, allowance_key, granted, starts_at, expires_at, payer)
+            select organization_id, gen_random_uuid(), account_id, allowance_key, 10, starts_at - interval '1 day', expires_at, payer from allowance_grants order by id limit 1)
+            update allowance_grants set carried_max = 9, carried_at = now() where id = (select id from allowance_grants order by id limit 1) returning id::text",
+    ),
+    fault(
+        "subscriptions",
         "grant of minutes",
-        "update allowance_grants set granted = granted + 1 where ctid = (select min(ctid) from allowance_grants) returning (select p.id::text from billing_periods p where p.subscription_id = allowance_grants.subscription_id and p.starts_at = allowance_grants.starts_at)",
+        "delete from allowance_grants where ctid = (select min(ctid) from allowance_grants) returning subscription_id::text",
     ),
     fault(
         "wallets",

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollbook_core::plans::Document;
-use tollbook_core::rating::{ChargePart, Terms};
-use tollbook_core::subscriptions::{Segment, State, paid_within, share, trial_end};
+use tollbook_core::rating::{ChargePart, Terms, base_fees};
+use tollbook_core::subscriptions::{InvalidLife, Life, Pause, Segment, trial_end};
 use tollbook_core::time::{Period, Zone};
 
 /// A subscription as JSON.
@@ -35,42 +35,31 @@ pub(super) struct PauseFile {
 pub(super) struct Subscription {
     file: SubscriptionFile,
     zone: Zone,
-    states: Vec<Segment<State>>,
+    life: Life,
 }
 
 impl Subscription {
     pub(super) fn new(file: SubscriptionFile, document: &Document, zone: Zone) -> Result<Self> {
-        let end = file.ends_at.unwrap_or(Timestamp::MAX);
-        if end <= file.starts_at {
-            bail!("the account's `subscription.endsAt` must be after `startsAt`");
-        }
-        let paid_from = trial_end(file.starts_at, document.trial_days, &zone)?.min(end);
-        let mut states = Vec::new();
-        let mut segment = |terms, starts_at, ends_at| {
-            if starts_at < ends_at {
-                let ends_at = Some(ends_at);
-                states.push(Segment {
-                    terms,
-                    starts_at,
-                    ends_at,
-                });
-            }
+        let pause = |it: &PauseFile| Pause {
+            starts_at: it.starts_at,
+            ends_at: it.ends_at,
         };
-        segment(State::Trial, file.starts_at, paid_from);
-        let mut active_from = paid_from;
-        for (index, pause) in file.pauses.iter().enumerate() {
-            let resumed_at = pause.ends_at.unwrap_or(end);
-            if pause.starts_at < active_from || resumed_at <= pause.starts_at || end < resumed_at {
-                bail!(
-                    "the account's `subscription.pauses[{index}]` must be after the trial and the pause before, and before the end"
-                );
+        let life = Life {
+            starts_at: file.starts_at,
+            trial_ends_at: Some(trial_end(file.starts_at, document.trial_days, &zone)?),
+            canceled_at: None,
+            ends_at: file.ends_at,
+            pauses: file.pauses.iter().map(pause).collect(),
+        };
+        match life.check() {
+            Ok(()) => Ok(Self { file, zone, life }),
+            Err(InvalidLife::End) => {
+                bail!("the account's `subscription.endsAt` must be after `startsAt`")
             }
-            segment(State::Active, active_from, pause.starts_at);
-            segment(State::Paused, pause.starts_at, resumed_at);
-            active_from = resumed_at;
+            Err(InvalidLife::Pause(index)) => bail!(
+                "the account's `subscription.pauses[{index}]` must be after the trial and the pause before, and before the end"
+            ),
         }
-        segment(State::Active, active_from, end);
-        Ok(Self { file, zone, states })
     }
 
     pub(super) fn file(&self) -> &SubscriptionFile {
@@ -78,15 +67,12 @@ impl Subscription {
     }
 
     pub(super) fn is_in_force(&self, at: Timestamp) -> bool {
-        self.in_force().iter().any(|it| it.contains(at))
+        self.life.in_force().iter().any(|it| it.contains(at))
     }
 
     /// The stretches in which usage is rated on its terms.
     pub(super) fn in_force(&self) -> Vec<Period> {
-        let of_force = self.states.iter().filter(|it| it.terms.is_in_force());
-        let stretch =
-            |it: &Segment<State>| Period::new(it.starts_at, it.ends_at.unwrap_or(Timestamp::MAX));
-        of_force.filter_map(|it| stretch(it).ok()).collect()
+        self.life.in_force()
     }
 
     /// Base fees of a period, each with the instant from which it is due.
@@ -101,23 +87,15 @@ impl Subscription {
             starts_at: self.file.starts_at,
             ends_at: None,
         }];
-        let mut fees = Vec::new();
-        for ((), part) in paid_within(period, &whole, &self.states) {
-            let share = share(period, &part, document.proration, &self.zone)?;
-            let fee = terms.base_fee(share)?;
-            fees.extend(fee.map(|fee| (part.start(), fee)));
-        }
-        Ok(fees)
+        let states = self.life.states();
+        let fees = base_fees(period, &self.zone, &whole, &states, |()| {
+            (document.proration, terms)
+        })?;
+        Ok(fees.into_iter().map(|it| (it.due_at, it.part)).collect())
     }
 
     /// Whether the period has any time that is paid for.
     pub(super) fn is_paid(&self, period: &Period) -> bool {
-        self.states
-            .iter()
-            .filter(|it| it.terms.is_paid())
-            .any(|it| {
-                Period::new(it.starts_at, it.ends_at.unwrap_or(Timestamp::MAX))
-                    .is_ok_and(|it| it.intersect(period).is_some())
-            })
+        self.life.is_paid(period)
     }
 }

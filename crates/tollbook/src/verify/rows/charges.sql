@@ -26,12 +26,11 @@ left join (
     where c.usage_event_id is not null and (u.id is null or u.corrects_id is not null
         or (u.meter, u.call_id, u.occurred_at) is distinct from (c.meter, c.call_id, c.occurred_at))
     union all
-    select 'charges', c.id::text, 'period_id', 'a period of the same subscription that is paid from then on', coalesce(p.id::text, 'nothing')
+    select 'charges', c.id::text, 'period_id', 'a period of the same subscription that holds it', coalesce(p.id::text, 'nothing')
     from chunk c
     left join billing_periods p on p.organization_id = $1 and p.id = c.period_id
-    left join subscriptions s on s.organization_id = $1 and s.id = p.subscription_id
     where c.period_id is not null
-        and (p.id is null or (p.subscription_id, greatest(p.starts_at, s.trial_ends_at)) is distinct from (c.subscription_id, c.occurred_at))
+        and (p.id is null or p.subscription_id is distinct from c.subscription_id or c.occurred_at < p.starts_at or c.occurred_at >= p.ends_at)
     union all
     select 'charges', c.id::text, 'invoice_id', 'a document of the same payer and currency', coalesce(c.invoice_id::text, 'nothing')
     from chunk c
@@ -41,13 +40,17 @@ left join (
     union all
     select 'charges', c.id::text, 'line_group', v.line_group, c.line_group
     from chunk c
-    cross join lateral (select case when c.period_id is null then coalesce(c.price_key, 'base') || '/' || c.kind else 'fee/' || c.period_id end as line_group) v
-    where c.kind <> 'manual' and split_part(c.line_group, '@', 1) <> v.line_group
+    cross join lateral (select case when c.period_id is null then coalesce(c.price_key, 'base') || '/' || c.kind
+        else c.kind || '/' || c.period_id || '/' || c.plan_version_id end as line_group) v
+    -- While a period was on one plan version, the line of its fee was named by the period alone.
+    where c.kind <> 'manual' and split_part(c.line_group, '@', 1) <> v.line_group and c.line_group is distinct from 'fee/' || c.period_id
     union all
     select 'charges', c.id::text, 'grant_id', 'a grant of the same account that is good at the time', c.grant_id::text
     from chunk c
     left join allowance_grants g on g.organization_id = $1 and g.id = c.grant_id
     where c.grant_id is not null
+        -- What was taken back may have been drawn on what has expired since with its subscription.
+        and (c.reverses_id is null and not exists (select from charges r where r.organization_id = $1 and r.reverses_id = c.id) or g.id is null)
         and (g.id is null or g.account_id <> c.account_id or c.occurred_at < g.starts_at or c.occurred_at >= g.expires_at)
     union all
     select 'charges', c.id::text, 'account_id', 'an account of the same payer', c.account_id::text

@@ -24,6 +24,9 @@ with chunk as materialized (
     ) e
     left join subscriptions b on b.organization_id = $1 and b.account_id = s.account_id
         and b.starts_at <= s.occurred_at and (b.ends_at is null or s.occurred_at < b.ends_at)
+        -- In a pause usage is charged as if there were no subscription.
+        and not exists (select from subscription_pauses z where z.organization_id = b.organization_id and z.subscription_id = b.id
+            and z.starts_at <= s.occurred_at and (z.ends_at is null or s.occurred_at < z.ends_at))
     left join subscription_segments g on g.organization_id = $1 and g.subscription_id = b.id
         and g.starts_at <= s.occurred_at and s.occurred_at < g.ends_at
     left join pay_per_call_terms t on s.payer = 'customer' and t.organization_id = $1
