@@ -11,7 +11,7 @@ declare
     table_name text;
 begin
     foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
-        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges'] loop
+        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
@@ -518,6 +518,11 @@ begin
         where not exists (select from plan_versions v where v.seller_id = c.seller_id and v.id = c.plan_version_id offset 0);
     if found then
         raise exception 'unknown plan version' using errcode = 'foreign_key_violation', constraint = 'charges_plan_version_id_fkey';
+    end if;
+    perform from (select distinct organization_id, provider_price_id from added where provider_price_id is not null) c
+        where not exists (select from provider_prices p where p.organization_id = c.organization_id and p.id = c.provider_price_id offset 0);
+    if found then
+        raise exception 'unknown price of a provider' using errcode = 'foreign_key_violation', constraint = 'charges_provider_price_id_fkey';
     end if;
     perform from added c where c.reverses_id is not null and not exists (select from charges o where o.organization_id = c.organization_id
         and o.id = c.reverses_id and o.usage_event_id is not distinct from c.usage_event_id and o.account_id = c.account_id

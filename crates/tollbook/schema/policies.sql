@@ -8,10 +8,10 @@ declare
     -- Nothing in these is ever changed; see guards.sql for the triggers that say so to the owner too.
     append_only constant text[] := array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log',
         'wallet_movements', 'payment_allocations', 'credit_notes', 'credit_note_lines',
-        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events'];
+        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
-        'provider_costs', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
+        'provider_costs', 'provider_prices', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
     -- Rows with payer = 'organization' are the platform's sale: its admin reads them and writes none.
     has_payer boolean;
 begin
@@ -71,6 +71,10 @@ grant select, update (label) on phone_numbers to tollbook_admin;
 create policy admin on phone_numbers to tollbook_admin using (organization_id = acting_organization_id()) with check (organization_id = acting_organization_id());
 grant select on provider_costs to tollbook_admin;
 create policy admin on provider_costs for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
+grant select on provider_prices to tollbook_admin;
+create policy admin on provider_prices for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
+grant select on number_months to tollbook_admin;
+create policy admin on number_months for select to tollbook_admin using (organization_id = acting_organization_id());
 grant select, insert on rating_queue to tollbook_admin;
 -- Who sells a plan lets usage go on that waited for it.
 grant update (parked_at) on rating_queue to tollbook_admin;
