@@ -91,6 +91,16 @@ impl Price {
             .ok_or(Overflow)
     }
 
+    /// The difference, which may be negative.
+    pub fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
+        self.0
+            .0
+            .checked_sub(other.0.0)
+            .filter(within)
+            .map(|difference| Self(Fixed(difference)))
+            .ok_or(Overflow)
+    }
+
     /// The value as a fraction.
     pub fn to_fraction(self) -> Fraction {
         self.0.to_fraction()

@@ -6,6 +6,7 @@
 
 pub(crate) mod api;
 mod ask;
+mod days;
 mod months;
 mod prices;
 mod read;
@@ -24,7 +25,9 @@ use crate::error::Result;
 use crate::ids::new_id;
 
 pub(crate) use ask::ask_due;
+pub(crate) use days::post_days;
 pub(crate) use months::record_months;
+pub(crate) use read::bearer;
 pub(crate) use usage::{Cost, of_usage};
 
 /// What has a price of its own beside a call.

@@ -52,6 +52,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        report_routes(),
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
@@ -114,6 +115,11 @@ fn organization_routes() -> Vec<Route> {
     vec![
         get("/api/orgs", SignedIn, api::list),
         post("/api/orgs", Platform, api::create),
+        put(
+            "/api/orgs/{orgId}/billing-mode",
+            OrgAdmin,
+            api::set_billing_mode,
+        ),
         get("/api/orgs/{orgId}/users", OrgAdmin, api::list_members),
         post("/api/orgs/{orgId}/users", OrgAdmin, api::add_member),
         patch(
@@ -181,7 +187,7 @@ fn invoice_routes() -> Vec<Route> {
 }
 
 fn selling_routes() -> Vec<Route> {
-    use crate::{invoices, plans, rating, subscriptions};
+    use crate::{costs, invoices, plans, rating, subscriptions};
     let (plan_path, contract_path) = ("/api/admin/billing-plans", "/api/admin/org-subscriptions");
     vec![
         get(plan_path, Seller, plans::api::list),
@@ -199,6 +205,17 @@ fn selling_routes() -> Vec<Route> {
         ),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
         post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
+        get("/api/admin/costs", Seller, costs::api::list),
+        post("/api/admin/costs/{id}/price", Seller, costs::api::set_price),
+    ]
+}
+
+fn report_routes() -> Vec<Route> {
+    use crate::reports::{analytics, bill, margin};
+    vec![
+        get("/api/admin/margin", Seller, margin::get),
+        get("/api/users/{id}/bill", OrgMember, bill::get),
+        get("/api/users/{id}/analytics", OrgMember, analytics::get),
     ]
 }
 
@@ -401,6 +418,10 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handl
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     route(Method::POST, path, access, handler)
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::PUT, path, access, handler)
 }
 
 fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {

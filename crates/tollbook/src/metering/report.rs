@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -20,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::caller::OrgAdmin;
 use crate::http::input::{Params, Path};
 use crate::http::list::{List, Paging};
+use crate::http::span;
 use crate::organizations;
 
 /// The time that a report is about, and what its totals are told apart by.
@@ -237,74 +237,6 @@ fn plain(decimal: Decimal) -> String {
 
 impl Filter {
     fn period(&self, zone: &Zone, now: Timestamp) -> Result<Period> {
-        let month = zone
-            .month(now)
-            .map_err(|e| Error::Internal(format!("the month cannot be told: {e}")))?;
-        let from = match &self.from {
-            None => month.start(),
-            Some(text) => instant("from", text, zone, false)?,
-        };
-        let to = match &self.to {
-            None => month.end().max(from),
-            Some(text) => instant("to", text, zone, true)?,
-        };
-        Period::new(from, to).map_err(|_| Error::invalid("to", "must be after `from`"))
-    }
-}
-
-/// An instant, or the beginning or end of a day.
-fn instant(field: &str, text: &str, zone: &Zone, is_end: bool) -> Result<Timestamp> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let wrong = || {
-        Error::invalid(
-            field,
-            "must be a day such as `2026-01-31`, or an instant in UTC",
-        )
-    };
-    let date: Date = text.parse().map_err(|_| wrong())?;
-    let date = if is_end {
-        date.checked_add(1.day()).map_err(|_| wrong())?
-    } else {
-        date
-    };
-    zone.day_start(date).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn period(from: &str, to: &str) -> String {
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let filter = Filter {
-            from: text(from),
-            to: text(to),
-            group_by: GroupBy::Type,
-        };
-        let zone = "America/New_York".parse().unwrap();
-        match filter.period(&zone, "2026-03-02T15:00:00Z".parse().unwrap()) {
-            Ok(period) => format!("{} {}", period.start(), period.end()),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn days_are_the_organizations_and_the_last_one_counts() {
-        assert_eq!(period("", ""), "2026-03-01T05:00:00Z 2026-04-01T04:00:00Z");
-        assert_eq!(
-            period("2026-03-08", "2026-03-08"),
-            "2026-03-08T05:00:00Z 2026-03-09T04:00:00Z"
-        );
-        assert_eq!(
-            period("2026-03-08T12:00:00Z", "2026-03-08T12:00:01Z"),
-            "2026-03-08T12:00:00Z 2026-03-08T12:00:01Z"
-        );
-        assert_eq!(
-            period("2026-03-08", "2026-03-01"),
-            "`to` must be after `from`"
-        );
-        assert!(period("yesterday", "").starts_with("`from` must be a day"));
+        span::period(self.from.as_deref(), self.to.as_deref(), zone, now)
     }
 }

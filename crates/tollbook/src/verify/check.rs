@@ -33,7 +33,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -51,6 +51,8 @@ impl OfOrganization {
         Self::Periods,
         Self::Rows(Rows::BillingPeriods),
         Self::Rows(Rows::Wallets),
+        Self::Rows(Rows::ProviderCosts),
+        Self::Rows(Rows::ProviderCostDays),
         Self::Search,
         Self::Rows(Rows::Calls),
         Self::Legs,
