@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::costs::Call;
-use crate::support::{NewUsage, Organization, TestApp, User, at, per_minute};
+use crate::support::{Organization, TestApp, User, at, per_minute};
 
 /// A firm with two customers and a call of each, sold by the minute; the platform sells to the firm on top of what it pays.
 struct Firm {
