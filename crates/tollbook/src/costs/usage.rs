@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use tollbook_core::ids::{OrganizationId, ProviderCostId, ProviderPriceId, UsageEventId};
 use tollbook_core::money::{Currency, Price};
+use tollbook_core::payer::PayerKind;
 use uuid::Uuid;
 
+use super::read::bearer;
 use crate::error::{Error, Result};
 
 /// What a provider charges for a usage.
@@ -22,20 +24,30 @@ pub(crate) enum Cost {
     },
 }
 
-/// The costs of usages, by the first event of each; none for what no provider charges for. They are held until the end of
-/// the transaction: whoever learns a price finds out who rates or waits without it.
+/// A usage of an organization, named by its first event, in one of the two sales.
+pub(crate) type Sold = (OrganizationId, UsageEventId, PayerKind);
+
+/// What providers charge the sellers of usages for it; none for what they do not. A price that somebody else bears is
+/// nobody's to put anything on: the charge would tell what it is. The costs are held until the end of the transaction:
+/// whoever learns a price finds out who rates or waits without it.
 pub(crate) async fn of_usage(
     tx: &mut PgConnection,
-    usages: &[(OrganizationId, UsageEventId)],
-) -> Result<HashMap<UsageEventId, Cost>> {
-    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
-        usages.iter().map(|(o, u)| (o.uuid(), u.uuid())).unzip();
+    usages: &[Sold],
+) -> Result<HashMap<(UsageEventId, PayerKind), Cost>> {
     if usages.is_empty() {
         return Ok(HashMap::new());
     }
-    let found = sqlx::query_file!("src/costs/usage.sql", &organizations, &ids)
-        .fetch_all(&mut *tx)
-        .await?;
+    let organizations: Vec<Uuid> = usages.iter().map(|(o, ..)| o.uuid()).collect();
+    let ids: Vec<Uuid> = usages.iter().map(|(_, usage, _)| usage.uuid()).collect();
+    let bearers: Vec<&str> = usages.iter().map(|(.., payer)| bearer(*payer)).collect();
+    let found = sqlx::query_file!(
+        "src/costs/usage.sql",
+        &organizations,
+        &ids,
+        &bearers as &[&str]
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     let organizations: Vec<Uuid> = found.iter().map(|row| row.organization_id).collect();
     let costs: Vec<Uuid> = found.iter().map(|row| row.cost_id).collect();
     sqlx::query!(
@@ -72,8 +84,10 @@ pub(crate) async fn of_usage(
         };
         of_cost.insert(row.id, cost);
     }
-    Ok(found
-        .into_iter()
-        .filter_map(|row| Some((row.usage_event_id.into(), *of_cost.get(&row.cost_id)?)))
-        .collect())
+    let of_sale = found.into_iter().filter_map(|row| {
+        let index = usize::try_from(row.position).ok()?.checked_sub(1)?;
+        let (_, usage, payer) = usages.get(index)?;
+        Some(((*usage, *payer), *of_cost.get(&row.cost_id)?))
+    });
+    Ok(of_sale.collect())
 }

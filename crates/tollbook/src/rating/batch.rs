@@ -188,7 +188,7 @@ fn rate_one<'a>(
 /// Why a usage cannot be rated on what the provider charges for it.
 fn no_price(item: &Item, currency: Currency) -> Refusal {
     match item.cost {
-        None => Refusal::from("no provider charges for it by itself".to_owned()),
+        None => Refusal::from("no provider charges the seller for it by itself".to_owned()),
         Some(Cost::Known {
             currency: other, ..
         }) => Refusal::from(format!(

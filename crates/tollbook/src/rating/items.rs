@@ -57,7 +57,7 @@ pub(super) struct Item {
     pub(super) zone: String,
     pub(super) is_invoiced_per_call: bool,
     pub(super) grace_seconds: i64,
-    /// What the provider charges for it, where the terms ask for that; `None`: nobody charges for it.
+    /// What the provider charges who sells it, where the terms ask for that; `None`: nobody charges them for it.
     pub(super) cost: Option<Cost>,
 }
 
@@ -156,12 +156,12 @@ pub(super) async fn add_costs(
         let needs = prepared
             .terms
             .needs_provider_cost(&item.meter, item.direction);
-        needs.then_some((item.key.organization, item.key.usage))
+        needs.then_some((item.key.organization, item.key.usage, item.payer))
     };
     let asked: Vec<_> = items.iter().filter_map(asks).collect();
     let costs = costs::of_usage(tx, &asked).await?;
     for item in items.iter_mut().filter(|item| asks(item).is_some()) {
-        item.cost = costs.get(&item.key.usage).copied();
+        item.cost = costs.get(&(item.key.usage, item.payer)).copied();
     }
     Ok(())
 }

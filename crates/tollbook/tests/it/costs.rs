@@ -308,7 +308,7 @@ async fn what_no_provider_charges_for_or_in_another_currency_holds_nothing_back(
     assert_eq!(
         waiting,
         [
-            "no provider charges for it by itself / f t",
+            "no provider charges the seller for it by itself / f t",
             "the provider's price is in USD, and the plan in EUR / f t"
         ]
     );
@@ -477,7 +477,7 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
     // Each row that is made wrong is named.
     for (wrong, named) in [
         ("update provider_costs set amount = amount + 1", "provider_costs"),
-        ("update provider_prices set change = change + 1", "provider_prices"),
+        ("update provider_prices set revision = 2, change = change + 1", "provider_prices"),
         ("update provider_cost_days set amount = amount + 1", "provider_cost_days"),
         ("update provider_cost_days set total = total + 1", "provider_cost_days"),
         ("update provider_cost_days set prices = prices + 1", "provider_cost_days"),
@@ -503,4 +503,27 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
             .execute(&mut owner).await.unwrap();
     }
     app.assert_costs_clean().await;
+}
+
+#[tokio::test]
+async fn nobody_puts_anything_on_a_price_that_somebody_else_bears() {
+    let app = TestApp::quiet().await;
+    let (acme, _, dana) = firm(&app, &on_top(&json!({}))).await;
+    let boss = app.platform_admin().await;
+    let plan = app.post("/api/admin/billing-plans").user(&boss);
+    let plan = plan.json(&on_top(&json!({"kind": "subscription"})));
+    let plan = plan.send().await.expect(201)["id"].clone();
+    let body = json!({"orgId": acme.id, "planId": plan, "startDate": "2026-03-01"});
+    let ask = app.post("/api/admin/org-subscriptions").user(&boss);
+    ask.json(&body).send().await.expect(201);
+    let began = at("2026-03-02T09:00:00Z");
+    let call = app.priced_call(&acme, dana, 61, began, "platform").await;
+    app.set_price(&boss, &acme, call.cost, "0.045").await.expect(200);
+    app.settle().await;
+    let charges = "select concat_ws(' ', payer, trim_scale(amount)) from charges where usage_event_id is not null order by 1";
+    assert_eq!(app.texts(charges).await, ["organization 0.064"]);
+    assert_eq!(
+        app.texts(WAITING).await,
+        ["no provider charges the seller for it by itself / f t"]
+    );
 }

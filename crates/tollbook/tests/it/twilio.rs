@@ -898,7 +898,7 @@ async fn a_user_is_billed_what_the_platform_charges_on_top_of_the_provider() {
     let (world, boss) = sold_to().await;
     world.pass(1).await;
     world.twilio.sandbox.play(&world.call(Ending::Answered)).unwrap();
-    world.pass(70).await;
+    world.pass(100).await;
     // The number's price is on a list, the others are not known yet.
     assert_eq!(
         sums(&world.of_member("bill").await),
