@@ -101,7 +101,10 @@ pub(crate) async fn set_price(
         return Err(Error::invalid("currency", message));
     }
     // Prices are the platform's to write; who bears one may say what it is.
-    let mut tx = app.db.begin(&Actor::Platform { user: actor.user() }).await?;
+    let mut tx = app
+        .db
+        .begin(&Actor::Platform { user: actor.user() })
+        .await?;
     let known = Known {
         organization,
         cost: id,

@@ -79,7 +79,11 @@ async fn next_organization(
     Ok(next)
 }
 
-async fn post_until(tx: &mut PgConnection, organization: OrganizationId, until: Date) -> Result<()> {
+async fn post_until(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    until: Date,
+) -> Result<()> {
     sqlx::query!(
         "insert into cost_postings (organization_id, posted_until) values ($1, '1970-01-01') on conflict (organization_id) do nothing",
         organization.uuid(),
@@ -130,7 +134,8 @@ async fn post_until(tx: &mut PgConnection, organization: OrganizationId, until: 
 impl Day {
     /// The total, rounded, less that of the days before, rounded: over time nothing is lost.
     fn posting(&self) -> Result<Posting> {
-        let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("the costs of a day: {e}"));
+        let stored =
+            |e: &dyn std::fmt::Display| Error::Internal(format!("the costs of a day: {e}"));
         let currency: Currency = self.currency.parse().map_err(|e| stored(&e))?;
         let total = Price::try_from(self.total).map_err(|e| stored(&e))?;
         let amount = Price::try_from(self.amount).map_err(|e| stored(&e))?;
@@ -138,8 +143,7 @@ impl Day {
             .to_fraction()
             .checked_sub(amount.to_fraction())
             .map_err(|e| stored(&e))?;
-        let rounded =
-            |exact| round_to_minor(exact, currency, Rounding::HalfUp).map(|it| it.money);
+        let rounded = |exact| round_to_minor(exact, currency, Rounding::HalfUp).map(|it| it.money);
         let total = rounded(total.to_fraction()).map_err(|e| stored(&e))?;
         let before = rounded(before).map_err(|e| stored(&e))?;
         let at = self.day.to_jiff().to_zoned(TimeZone::UTC);

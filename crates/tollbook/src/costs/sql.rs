@@ -107,11 +107,7 @@ pub(super) struct Asked {
 /// Takes prices that are to be asked for, and says when each would be asked for next: 15 minutes, an hour, six hours and
 /// then three days after its end. After that it stays pending, and a person may look. One that is known is asked for
 /// this once.
-pub(super) async fn claim(
-    tx: &mut PgConnection,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<Asked>> {
+pub(super) async fn claim(tx: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<Asked>> {
     let rows = sqlx::query!(
         r#"update provider_costs p
          set asks = p.asks + 1,

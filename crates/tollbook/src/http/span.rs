@@ -102,7 +102,10 @@ mod tests {
         let zone = "America/New_York".parse().unwrap();
         let of = |text| shown(month(text, &zone, NOW.parse().unwrap()));
         assert_eq!(of(None), "2026-03-01T05:00:00Z 2026-04-01T04:00:00Z");
-        assert_eq!(of(Some("2026-02")), "2026-02-01T05:00:00Z 2026-03-01T05:00:00Z");
+        assert_eq!(
+            of(Some("2026-02")),
+            "2026-02-01T05:00:00Z 2026-03-01T05:00:00Z"
+        );
         for wrong in ["2026-13", "2026", "march", "2026-02-01", ""] {
             assert_eq!(of(Some(wrong)), "`month` must be a month such as `2026-03`");
         }

@@ -120,7 +120,10 @@ impl Filter {
         let mut month = start;
         while month <= end {
             if months.len() >= usize::try_from(MONTHS).unwrap_or_default() {
-                return Err(Error::invalid("from", "must be within twelve months of `to`"));
+                return Err(Error::invalid(
+                    "from",
+                    "must be within twelve months of `to`",
+                ));
             }
             months.push(month);
             month = month.checked_add(1.month()).map_err(|e| wrong(&e))?;

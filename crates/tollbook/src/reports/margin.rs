@@ -161,9 +161,10 @@ impl Question {
     /// The platform sells to no customers, and calls and numbers are those of one organization.
     fn check(&self) -> Result<()> {
         match (self.payer, self.by, self.organization) {
-            (PayerKind::Organization, By::Customer, _) => {
-                Err(Error::invalid("by", "must be `organization`: customers are those of an organization"))
-            }
+            (PayerKind::Organization, By::Customer, _) => Err(Error::invalid(
+                "by",
+                "must be `organization`: customers are those of an organization",
+            )),
             (_, By::Call | By::Number, None) => Err(Error::invalid("orgId", "is required")),
             _ => Ok(()),
         }
@@ -186,7 +187,10 @@ async fn read(
     after: Option<Cursor>,
     rows: i64,
 ) -> Result<Vec<Row>> {
-    let (start, end) = (question.period.start().to_sqlx(), question.period.end().to_sqlx());
+    let (start, end) = (
+        question.period.start().to_sqlx(),
+        question.period.end().to_sqlx(),
+    );
     let (bearer, payer) = (bearer(question.payer), question.payer.as_str());
     let organization = question.organization.map(Uuid::from);
     let after_id = after.map(|it| it.id);
@@ -233,7 +237,8 @@ impl Row {
 
     fn margin(&self) -> Result<Margin> {
         let amounts = self.currencies.iter().zip(&self.revenues).zip(&self.costs);
-        let amounts = amounts.map(|((currency, revenue), cost)| self.amounts(currency, *revenue, *cost));
+        let amounts =
+            amounts.map(|((currency, revenue), cost)| self.amounts(currency, *revenue, *cost));
         Ok(Margin {
             id: Some(self.id).filter(|id| !id.is_nil()),
             name: self.name.clone().filter(|name| !name.is_empty()),

@@ -140,11 +140,7 @@ pub(super) async fn bills(
 }
 
 /// How much the user called in a period, by month.
-pub(super) async fn counts(
-    tx: &mut PgConnection,
-    of: &Of,
-    period: Period,
-) -> Result<Vec<Counts>> {
+pub(super) async fn counts(tx: &mut PgConnection, of: &Of, period: Period) -> Result<Vec<Counts>> {
     Ok(sqlx::query_file_as!(
         Counts,
         "src/reports/user_counts.sql",

@@ -61,7 +61,8 @@ impl TestApp {
             call: Some(call),
             ..NewUsage::call(customer, seconds, started_at)
         };
-        self.record(organization, std::slice::from_ref(&usage)).await;
+        self.record(organization, std::slice::from_ref(&usage))
+            .await;
         Call {
             id: call,
             cost,
@@ -97,8 +98,10 @@ impl TestApp {
 
     /// The amounts of all charges, reversals too, in the order in which they were written.
     async fn charged(&self) -> Vec<String> {
-        self.texts("select trim_scale(amount)::text from charges where kind <> 'not_charged' order by id")
-            .await
+        self.texts(
+            "select trim_scale(amount)::text from charges where kind <> 'not_charged' order by id",
+        )
+        .await
     }
 }
 
@@ -146,7 +149,11 @@ async fn usage_on_top_of_a_price_waits_for_it_and_its_draft_does_too() {
     // A month later the draft is due, and waits; nobody can finalize it by hand either.
     app.advance(SignedDuration::from_hours(31 * 24));
     app.settle().await;
-    let report = app.app.billing_run(BillingRun::default(), |_| {}).await.unwrap();
+    let report = app
+        .app
+        .billing_run(BillingRun::default(), |_| {})
+        .await
+        .unwrap();
     assert_eq!(report.issued.len(), 0);
     let held = &report.held[0];
     assert_eq!(
@@ -159,8 +166,18 @@ async fn usage_on_top_of_a_price_waits_for_it_and_its_draft_does_too() {
         .await
         .expect(200);
     assert_eq!(
-        (&known["status"], &known["amount"], &known["source"], &known["corrections"]),
-        (&json!("known"), &json!("0.045"), &json!("by_hand"), &json!(0))
+        (
+            &known["status"],
+            &known["amount"],
+            &known["source"],
+            &known["corrections"]
+        ),
+        (
+            &json!("known"),
+            &json!("0.045"),
+            &json!("by_hand"),
+            &json!(0)
+        )
     );
     app.settle().await;
     // 0.045 × 1.2 + 0.01.
@@ -179,7 +196,8 @@ async fn usage_on_top_of_a_price_waits_for_it_and_its_draft_does_too() {
     assert_eq!(app.charged().await, ["0.05", "0.064"]);
     assert_eq!(app.count("select count(*) from provider_prices").await, 1);
     assert_eq!(
-        app.count("select count(*) from audit_log where action = 'cost.priced'").await,
+        app.count("select count(*) from audit_log where action = 'cost.priced'")
+            .await,
         1
     );
     app.assert_costs_clean().await;
@@ -214,15 +232,24 @@ async fn a_corrected_price_is_a_new_row_and_what_was_rated_on_it_is_rated_again(
     app.settle().await;
     let invoices = "select concat_ws(' ', i.state, sum(c.amount)::numeric(9, 3)) from charges c join invoices i on i.id = c.invoice_id
         group by i.id, i.state order by i.state desc";
-    assert_eq!(app.texts(invoices).await, ["finalized 0.070", "draft 0.540"]);
+    assert_eq!(
+        app.texts(invoices).await,
+        ["finalized 0.070", "draft 0.540"]
+    );
     // Two corrections that come to nothing together are both followed.
     let other = app
         .priced_call(&acme, dana, 5, at("2026-04-02T09:00:00Z"), "organization")
         .await;
-    app.set_price(&admin, &acme, other.cost, "0.2").await.expect(200);
+    app.set_price(&admin, &acme, other.cost, "0.2")
+        .await
+        .expect(200);
     app.settle().await;
-    app.set_price(&admin, &acme, other.cost, "0.3").await.expect(200);
-    app.set_price(&admin, &acme, call.cost, "0.4").await.expect(200);
+    app.set_price(&admin, &acme, other.cost, "0.3")
+        .await
+        .expect(200);
+    app.set_price(&admin, &acme, call.cost, "0.4")
+        .await
+        .expect(200);
     app.settle().await;
     let in_force = "select trim_scale(amount)::text from charges c where reverses_id is null
         and not exists (select from charges r where r.reverses_id = c.id) order by occurred_at";
@@ -240,7 +267,8 @@ async fn a_corrected_price_is_a_new_row_and_what_was_rated_on_it_is_rated_again(
     }
     let refused = app.refusal("update provider_costs set revision = 9".to_owned());
     assert_eq!(refused.await, "provider_costs_revision_fkey");
-    let refused = app.refusal("update provider_costs set amount = null, known_at = null".to_owned());
+    let refused =
+        app.refusal("update provider_costs set amount = null, known_at = null".to_owned());
     assert_eq!(refused.await, "provider_costs_revision_check");
 }
 
@@ -253,14 +281,24 @@ async fn charges_on_top_of_prices_are_those_of_the_rules() {
     let (acme, admin, dana) = firm(&app, &plan).await;
     let offer = Offer::read(plan.to_string().as_bytes()).unwrap();
     let terms = Terms::new(&offer.document, &Surroundings::default()).unwrap();
-    let prices = ["0", "0.0001", "0.0125", "0.013", "0.0466", "0.3333333333", "0.9"];
+    let prices = [
+        "0",
+        "0.0001",
+        "0.0125",
+        "0.013",
+        "0.0466",
+        "0.3333333333",
+        "0.9",
+    ];
     let mut expected = Vec::new();
     for (n, price) in (1_i64..).zip(prices) {
         let began = at("2026-03-02T09:00:00Z") + SignedDuration::from_mins(n);
         let call = app
             .priced_call(&acme, dana, 37 * n, began, "organization")
             .await;
-        app.set_price(&admin, &acme, call.cost, price).await.expect(200);
+        app.set_price(&admin, &acme, call.cost, price)
+            .await
+            .expect(200);
         let usage = Usage {
             id: call.usage.id.into(),
             meter: "CALL_DURATION_SECONDS".parse().unwrap(),
@@ -321,7 +359,8 @@ async fn what_no_provider_charges_for_or_in_another_currency_holds_nothing_back(
     app.advance(SignedDuration::from_hours(31 * 24));
     app.settle().await;
     assert_eq!(
-        app.count("select count(*) from invoices where state = 'finalized'").await,
+        app.count("select count(*) from invoices where state = 'finalized'")
+            .await,
         1
     );
 }
@@ -335,7 +374,10 @@ async fn a_price_that_becomes_known_while_its_usage_is_rated_is_seen() {
         .priced_call(&acme, dana, 61, at("2026-03-02T09:00:00Z"), "organization")
         .await;
     let mut tx = app.platform().await;
-    sqlx::query("delete from rating_queue").execute(&mut *tx).await.unwrap();
+    sqlx::query("delete from rating_queue")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let mut tx = app.platform().await;
     sqlx::query("select from provider_costs where id = $1 for no key update")
@@ -355,7 +397,9 @@ async fn a_price_that_becomes_known_while_its_usage_is_rated_is_seen() {
     .unwrap();
     tx.commit().await.unwrap();
     app.eventually("the call is charged", async || {
-        app.count("select count(*) from charges where amount = 0.064").await == 1
+        app.count("select count(*) from charges where amount = 0.064")
+            .await
+            == 1
     })
     .await;
 }
@@ -368,18 +412,27 @@ async fn only_who_bears_a_cost_sees_it_and_says_what_it_is() {
     let other = app.organization("Other").await;
     let stranger = app.admin(&other).await;
     let began = at("2026-03-02T09:00:00Z");
-    let own = app.priced_call(&acme, dana, 61, began, "organization").await;
+    let own = app
+        .priced_call(&acme, dana, 61, began, "organization")
+        .await;
     let platforms = app.priced_call(&acme, dana, 61, began, "platform").await;
     let list = async |user: &User, more: &str| {
-        let path = format!("/api/admin/costs?orgId={}&from=2026-03-01&to=2026-03-31{more}", acme.id);
+        let path = format!(
+            "/api/admin/costs?orgId={}&from=2026-03-01&to=2026-03-31{more}",
+            acme.id
+        );
         let ask = app.get(&path);
         ask.user(user).organization(&acme).send().await
     };
     let ids = |list: Value| -> Vec<String> {
         let rows = list["data"].as_array().unwrap().iter();
-        rows.map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        rows.map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
     };
-    assert_eq!(ids(list(&admin, "").await.expect(200)), [own.cost.to_string()]);
+    assert_eq!(
+        ids(list(&admin, "").await.expect(200)),
+        [own.cost.to_string()]
+    );
     assert_eq!(
         ids(list(&boss, "").await.expect(200)),
         [platforms.cost.to_string()]
@@ -394,7 +447,10 @@ async fn only_who_bears_a_cost_sees_it_and_says_what_it_is() {
     assert_eq!(set(&boss, platforms.cost).await, 200);
     assert_eq!(set(&admin, own.cost).await, 200);
     assert!(ids(list(&admin, "&pending=true").await.expect(200)).is_empty());
-    assert_eq!(ids(list(&admin, "&pending=false").await.expect(200)).len(), 1);
+    assert_eq!(
+        ids(list(&admin, "&pending=false").await.expect(200)).len(),
+        1
+    );
     // Bad input is named.
     let path = format!("/api/admin/costs/{}/price", own.cost);
     for (body, field) in [
@@ -418,11 +474,17 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
     // Three days with 0.4 cents each: 0, then 1, then 0 of them.
     for day in 0..3 {
         let began = app.now();
-        let own = app.priced_call(&acme, dana, 61, began, "organization").await;
-        app.set_price(&admin, &acme, own.cost, "0.004").await.expect(200);
+        let own = app
+            .priced_call(&acme, dana, 61, began, "organization")
+            .await;
+        app.set_price(&admin, &acme, own.cost, "0.004")
+            .await
+            .expect(200);
         if day == 1 {
             let platforms = app.priced_call(&acme, dana, 61, began, "platform").await;
-            app.set_price(&boss, &acme, platforms.cost, "2").await.expect(200);
+            app.set_price(&boss, &acme, platforms.cost, "2")
+                .await
+                .expect(200);
         }
         app.settle().await;
         app.advance(SignedDuration::from_hours(24));
@@ -457,7 +519,10 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
     for (table, own) in [
         ("ledger_entries where document = 'cost'", 1_i64),
         ("transfers where is_cost", 1),
-        ("ledger_accounts where kind in ('provider_cost', 'provider_payable')", 2),
+        (
+            "ledger_accounts where kind in ('provider_cost', 'provider_payable')",
+            2,
+        ),
         ("provider_cost_days", 3),
         ("provider_prices", 3),
     ] {
@@ -476,14 +541,38 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
     assert_eq!(refused.await, "provider_prices_day_posted");
     // Each row that is made wrong is named.
     for (wrong, named) in [
-        ("update provider_costs set amount = amount + 1", "provider_costs"),
-        ("update provider_prices set revision = 2, change = change + 1", "provider_prices"),
-        ("update provider_cost_days set amount = amount + 1", "provider_cost_days"),
-        ("update provider_cost_days set total = total + 1", "provider_cost_days"),
-        ("update provider_cost_days set prices = prices + 1", "provider_cost_days"),
-        ("update provider_cost_days set amount_minor = amount_minor + 1", "provider_cost_days"),
-        ("update transfers set amount_minor = amount_minor + 1 where is_cost", "ledger_entries"),
-        ("delete from provider_cost_days where bearer = 'platform'", "provider_prices"),
+        (
+            "update provider_costs set amount = amount + 1",
+            "provider_costs",
+        ),
+        (
+            "update provider_prices set revision = 2, change = change + 1",
+            "provider_prices",
+        ),
+        (
+            "update provider_cost_days set amount = amount + 1",
+            "provider_cost_days",
+        ),
+        (
+            "update provider_cost_days set total = total + 1",
+            "provider_cost_days",
+        ),
+        (
+            "update provider_cost_days set prices = prices + 1",
+            "provider_cost_days",
+        ),
+        (
+            "update provider_cost_days set amount_minor = amount_minor + 1",
+            "provider_cost_days",
+        ),
+        (
+            "update transfers set amount_minor = amount_minor + 1 where is_cost",
+            "ledger_entries",
+        ),
+        (
+            "delete from provider_cost_days where bearer = 'platform'",
+            "provider_prices",
+        ),
     ] {
         let copy = app.database();
         let mut owner = PgConnection::connect(app.superuser_url()).await.unwrap();
@@ -493,9 +582,16 @@ async fn costs_are_posted_by_day_and_nothing_that_is_rounded_away_is_lost() {
             create table kept_days as table provider_cost_days; create table kept_transfers as table transfers")
             .execute(&mut owner).await.unwrap();
         let spoil = format!("set session_replication_role = replica; {wrong}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(spoil)).execute(&mut owner).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(spoil))
+            .execute(&mut owner)
+            .await
+            .unwrap();
         let report = app.app.verify(|_| {}).await.unwrap();
-        let tables: Vec<&str> = report.differences.iter().map(|it| it.table.as_str()).collect();
+        let tables: Vec<&str> = report
+            .differences
+            .iter()
+            .map(|it| it.table.as_str())
+            .collect();
         assert!(tables.contains(&named), "{wrong}: {tables:?}");
         sqlx::raw_sql("delete from transfers; delete from provider_cost_days; delete from provider_prices; delete from provider_costs;
             insert into provider_costs table kept_costs; insert into provider_prices table kept_prices;
@@ -518,7 +614,9 @@ async fn nobody_puts_anything_on_a_price_that_somebody_else_bears() {
     ask.json(&body).send().await.expect(201);
     let began = at("2026-03-02T09:00:00Z");
     let call = app.priced_call(&acme, dana, 61, began, "platform").await;
-    app.set_price(&boss, &acme, call.cost, "0.045").await.expect(200);
+    app.set_price(&boss, &acme, call.cost, "0.045")
+        .await
+        .expect(200);
     app.settle().await;
     let charges = "select concat_ws(' ', payer, trim_scale(amount)) from charges where usage_event_id is not null order by 1";
     assert_eq!(app.texts(charges).await, ["organization 0.064"]);

@@ -32,16 +32,25 @@ impl Firm {
             .await;
         let offer = json!({"name": "Platform", "currency": "USD", "baseFee": "5", "prices": [
             {"key": "calls", "meter": "CALL_DURATION_SECONDS", "rate": {"cost_plus": {"percent": "20"}}}]});
-        let answer = app.post("/api/admin/billing-plans").user(&boss).json(&offer);
+        let answer = app
+            .post("/api/admin/billing-plans")
+            .user(&boss)
+            .json(&offer);
         let platform_plan: Uuid = answer.send().await.expect(201)["id"]
             .as_str()
             .unwrap()
             .parse()
             .unwrap();
         let body = json!({"orgId": acme.id, "planId": platform_plan, "startDate": "2026-03-01"});
-        let answer = app.post("/api/admin/org-subscriptions").user(&boss).json(&body);
+        let answer = app
+            .post("/api/admin/org-subscriptions")
+            .user(&boss)
+            .json(&body);
         answer.send().await.expect(201);
-        let (ann, bob) = (app.customer(&acme, "Ann").await, app.customer(&acme, "Bob").await);
+        let (ann, bob) = (
+            app.customer(&acme, "Ann").await,
+            app.customer(&acme, "Bob").await,
+        );
         let began = at("2026-03-02T09:00:00Z");
         let own = app.priced_call(&acme, ann, 61, began, "organization").await;
         let later = began + SignedDuration::from_mins(5);
@@ -61,8 +70,12 @@ impl Firm {
     async fn priced() -> Self {
         let firm = Self::new().await;
         let (app, acme) = (&firm.app, &firm.acme);
-        app.set_price(&firm.admin, acme, firm.own.cost, "0.045").await.expect(200);
-        app.set_price(&firm.boss, acme, firm.platforms.cost, "0.02").await.expect(200);
+        app.set_price(&firm.admin, acme, firm.own.cost, "0.045")
+            .await
+            .expect(200);
+        app.set_price(&firm.boss, acme, firm.platforms.cost, "0.02")
+            .await
+            .expect(200);
         app.settle().await;
         firm
     }
@@ -80,12 +93,21 @@ fn rows(list: &Value) -> Vec<String> {
     let amounts = |row: &Value| -> Vec<String> {
         let amounts = row["amounts"].as_array().unwrap().iter();
         amounts
-            .map(|it| [&it["currency"], &it["revenue"], &it["cost"], &it["margin"]].map(text).join(" "))
+            .map(|it| {
+                [&it["currency"], &it["revenue"], &it["cost"], &it["margin"]]
+                    .map(text)
+                    .join(" ")
+            })
             .collect()
     };
     let rows = list["data"].as_array().unwrap().iter();
     rows.map(|row| {
-        format!("{}: {}; {} pending", text(&row["name"]), amounts(row).join(", "), row["pendingCosts"])
+        format!(
+            "{}: {}; {} pending",
+            text(&row["name"]),
+            amounts(row).join(", "),
+            row["pendingCosts"]
+        )
     })
     .collect()
 }
@@ -95,14 +117,20 @@ async fn what_was_earned_stands_beside_what_it_cost_in_the_sale_of_who_bears_it(
     let firm = Firm::priced().await;
     let (admin, boss) = (&firm.admin, &firm.boss);
     // The firm sells both calls, and pays a provider for one of them.
-    let calls = ["+12025550123: USD 0.1 0 0.1; 0 pending", "+12025550123: USD 0.2 0.045 0.155; 0 pending"];
+    let calls = [
+        "+12025550123: USD 0.1 0 0.1; 0 pending",
+        "+12025550123: USD 0.2 0.045 0.155; 0 pending",
+    ];
     let list = firm.margin(admin, "by=call").await;
     assert_eq!(rows(&list), calls);
     assert_eq!(list["data"][1]["id"], json!(firm.own.id));
     assert_eq!(list["data"][1]["startedAt"], "2026-03-02T09:00:00Z");
     assert_eq!(
         rows(&firm.margin(admin, "by=customer").await),
-        ["Ann: USD 0.2 0.045 0.155; 0 pending", "Bob: USD 0.1 0 0.1; 0 pending"]
+        [
+            "Ann: USD 0.2 0.045 0.155; 0 pending",
+            "Bob: USD 0.1 0 0.1; 0 pending"
+        ]
     );
     let plans = firm.margin(admin, "by=plan").await;
     assert_eq!(rows(&plans), ["Basic: USD 0.3 0.045 0.255; 0 pending"]);
@@ -113,8 +141,14 @@ async fn what_was_earned_stands_beside_what_it_cost_in_the_sale_of_who_bears_it(
     );
     // The platform sells on top of what it pays, and has no price for what the firm pays itself.
     let of_acme = format!("orgId={}", firm.acme.id);
-    let calls = ["+12025550123: USD 0.024 0.02 0.004; 0 pending", "+12025550123: ; 0 pending"];
-    assert_eq!(rows(&firm.margin(boss, &format!("by=call&{of_acme}")).await), calls);
+    let calls = [
+        "+12025550123: USD 0.024 0.02 0.004; 0 pending",
+        "+12025550123: ; 0 pending",
+    ];
+    assert_eq!(
+        rows(&firm.margin(boss, &format!("by=call&{of_acme}")).await),
+        calls
+    );
     // Its fee for the month is earned too.
     let plans = firm.margin(boss, "by=plan").await;
     assert_eq!(rows(&plans), ["Platform: USD 5.024 0.02 5.004; 0 pending"]);
@@ -124,7 +158,9 @@ async fn what_was_earned_stands_beside_what_it_cost_in_the_sale_of_who_bears_it(
         ["Acme: USD 5.024 0.02 5.004; 0 pending"]
     );
     // Nothing of it is of another time.
-    let ask = firm.app.get("/api/admin/margin?by=plan&from=2026-04-01&to=2026-04-30");
+    let ask = firm
+        .app
+        .get("/api/admin/margin?by=plan&from=2026-04-01&to=2026-04-30");
     let april = ask.user(admin).organization(&firm.acme).send().await;
     assert_eq!(rows(&april.expect(200)), Vec::<String>::new());
 }
@@ -163,21 +199,32 @@ async fn margins_come_in_pages_and_as_csv() {
         let all = rows(&firm.margin(admin, &format!("by={by}")).await);
         let first = firm.margin(admin, &format!("by={by}&limit=1")).await;
         let cursor = first["nextCursor"].as_str().unwrap();
-        let second = firm.margin(admin, &format!("by={by}&limit=1&cursor={cursor}")).await;
+        let second = firm
+            .margin(admin, &format!("by={by}&limit=1&cursor={cursor}"))
+            .await;
         assert_eq!([rows(&first), rows(&second)].concat(), all, "{by}");
         assert_eq!(second["nextCursor"], Value::Null);
     }
     let path = "/api/admin/margin?by=call&from=2026-03-01&to=2026-03-31";
     let ask = firm.app.get(path).user(admin).organization(&firm.acme);
     let csv = ask.header("accept", "text/csv").send().await;
-    assert_eq!(csv.header("content-disposition"), "attachment; filename=\"margin-by-call.csv\"");
+    assert_eq!(
+        csv.header("content-disposition"),
+        "attachment; filename=\"margin-by-call.csv\""
+    );
     let lines: Vec<&str> = csv.text.lines().collect();
     assert_eq!(
         lines,
         [
             "id,name,started_at,currency,revenue,cost,margin,pending_costs",
-            &format!("{},+12025550123,2026-03-02T09:05:00Z,USD,0.1,0,0.1,0", firm.platforms.id),
-            &format!("{},+12025550123,2026-03-02T09:00:00Z,USD,0.2,0.045,0.155,0", firm.own.id),
+            &format!(
+                "{},+12025550123,2026-03-02T09:05:00Z,USD,0.1,0,0.1,0",
+                firm.platforms.id
+            ),
+            &format!(
+                "{},+12025550123,2026-03-02T09:00:00Z,USD,0.2,0.045,0.155,0",
+                firm.own.id
+            ),
         ]
     );
 }
@@ -189,12 +236,18 @@ async fn nobody_sees_a_margin_who_does_not_bear_the_cost() {
     let other = app.organization("Other").await;
     let (member, stranger) = (app.member(acme).await, app.admin(&other).await);
     let status = async |user: &User, query: &str| {
-        let ask = app.get(&format!("/api/admin/margin?{query}")).user(user).organization(acme);
+        let ask = app
+            .get(&format!("/api/admin/margin?{query}"))
+            .user(user)
+            .organization(acme);
         ask.send().await
     };
     assert_eq!(status(&member, "by=plan").await.status, 403);
     assert_eq!(status(&stranger, "by=plan").await.status, 404);
-    let theirs = app.get("/api/admin/margin?by=plan").user(&stranger).organization(&other);
+    let theirs = app
+        .get("/api/admin/margin?by=plan")
+        .user(&stranger)
+        .organization(&other);
     assert_eq!(rows(&theirs.send().await.expect(200)), Vec::<String>::new());
     // Even with the platform's price known, the firm's margin on that call knows nothing of it.
     let mine = firm.margin(&firm.admin, "by=call").await;
@@ -210,7 +263,11 @@ async fn nobody_sees_a_margin_who_does_not_bear_the_cost() {
         let refused = status(user, query).await.expect(422);
         assert_eq!(refused["errors"][0]["field"], field, "{query}");
     }
-    let everywhere = app.get("/api/admin/margin?by=call").user(&firm.boss).send().await;
+    let everywhere = app
+        .get("/api/admin/margin?by=call")
+        .user(&firm.boss)
+        .send()
+        .await;
     assert_eq!(everywhere.expect(422)["errors"][0]["field"], "orgId");
 }
 
@@ -243,9 +300,13 @@ async fn messages_recordings_and_numbers_have_their_cost_too() {
     .await
     .unwrap();
     tx.commit().await.unwrap();
-    let costs = app.texts("select id::text from provider_costs where subject <> 'call' order by subject").await;
+    let costs = app
+        .texts("select id::text from provider_costs where subject <> 'call' order by subject")
+        .await;
     for (cost, price) in costs.iter().zip(["0.0075", "0.0025"]) {
-        app.set_price(admin, acme, cost.parse().unwrap(), price).await.expect(200);
+        app.set_price(admin, acme, cost.parse().unwrap(), price)
+            .await
+            .expect(200);
     }
     // The recording is the call's.
     assert_eq!(
@@ -253,7 +314,10 @@ async fn messages_recordings_and_numbers_have_their_cost_too() {
         "+12025550123: USD 0.2 0.0475 0.1525; 0 pending"
     );
     let numbers = rows(&firm.margin(admin, "by=number").await);
-    assert!(numbers.contains(&"+12125550142: USD 0 0.055 -0.055; 0 pending".to_owned()), "{numbers:?}");
+    assert!(
+        numbers.contains(&"+12125550142: USD 0 0.055 -0.055; 0 pending".to_owned()),
+        "{numbers:?}"
+    );
     assert_eq!(
         rows(&firm.margin(admin, "by=customer").await)[0],
         "Ann: USD 0.2 0.055 0.145; 0 pending"

@@ -866,13 +866,27 @@ async fn sold_to() -> (World, User) {
     };
     let path = "/api/admin/billing-plans";
     let plan = include_str!("../../../core/tests/plans/platform_billing.json");
-    let plan = world.app.post(path).user(&boss).json(&serde_json::from_str(plan).unwrap());
+    let plan = world
+        .app
+        .post(path)
+        .user(&boss)
+        .json(&serde_json::from_str(plan).unwrap());
     let plan = plan.send().await.expect(201)["id"].clone();
     let body = json!({"orgId": world.acme.id, "planId": plan, "startDate": "2026-03-01"});
-    let ask = world.app.post("/api/admin/org-subscriptions").user(&boss).json(&body);
+    let ask = world
+        .app
+        .post("/api/admin/org-subscriptions")
+        .user(&boss)
+        .json(&body);
     ask.send().await.expect(201);
-    let number = world.rows("select id::text from phone_numbers").await.remove(0);
-    let mapping = world.app.post(&format!("/api/numbers/{number}/mapping")).user(&boss);
+    let number = world
+        .rows("select id::text from phone_numbers")
+        .await
+        .remove(0);
+    let mapping = world
+        .app
+        .post(&format!("/api/numbers/{number}/mapping"))
+        .user(&boss);
     let body = json!({"organizationId": world.acme.id});
     mapping.json(&body).send().await.expect(201);
     world.assign().await;
@@ -882,13 +896,24 @@ async fn sold_to() -> (World, User) {
 impl World {
     async fn of_member(&self, what: &str) -> serde_json::Value {
         let path = format!("/api/users/{}/{what}", self.member.id);
-        let ask = self.app.get(&path).user(&self.member).organization(&self.acme);
+        let ask = self
+            .app
+            .get(&path)
+            .user(&self.member)
+            .organization(&self.acme);
         ask.send().await.expect(200)
     }
 }
 
 fn sums(bill: &serde_json::Value) -> String {
-    let fields = ["mode", "currency", "callCosts", "recordingCosts", "numberCosts", "total"];
+    let fields = [
+        "mode",
+        "currency",
+        "callCosts",
+        "recordingCosts",
+        "numberCosts",
+        "total",
+    ];
     let texts = fields.map(|field| bill[field].as_str().unwrap().to_owned());
     format!("{}; {} pending", texts.join(" "), bill["pending"])
 }
@@ -897,7 +922,11 @@ fn sums(bill: &serde_json::Value) -> String {
 async fn a_user_is_billed_what_the_platform_charges_on_top_of_the_provider() {
     let (world, boss) = sold_to().await;
     world.pass(1).await;
-    world.twilio.sandbox.play(&world.call(Ending::Answered)).unwrap();
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::Answered))
+        .unwrap();
     world.pass(100).await;
     // The number's price is on a list, the others are not known yet.
     assert_eq!(
@@ -960,9 +989,16 @@ async fn a_user_is_billed_what_the_platform_charges_on_top_of_the_provider() {
         let ask = world.app.request(reqwest::Method::PUT, &mode);
         ask.user(user).json(&body).send().await
     };
-    assert_eq!(put(&colleague, json!({"mode": "pass_through"})).await.status, 403);
+    assert_eq!(
+        put(&colleague, json!({"mode": "pass_through"}))
+            .await
+            .status,
+        403
+    );
     put(&admin, json!({"mode": "free"})).await.expect(422);
-    put(&admin, json!({"mode": "pass_through"})).await.expect(200);
+    put(&admin, json!({"mode": "pass_through"}))
+        .await
+        .expect(200);
     assert_eq!(
         sums(&world.of_member("bill").await),
         "pass_through USD 0 0 0 0; 0 pending"
@@ -980,13 +1016,26 @@ async fn a_user_who_pays_the_provider_directly_sees_what_it_charges() {
     let admin = world.app.admin(&world.acme).await;
     let path = format!("/api/orgs/{}/billing-mode", world.acme.id);
     let ask = world.app.request(reqwest::Method::PUT, &path).user(&admin);
-    ask.json(&json!({"mode": "pass_through"})).send().await.expect(200);
-    world.twilio.sandbox.play(&world.call(Ending::Answered)).unwrap();
+    ask.json(&json!({"mode": "pass_through"}))
+        .send()
+        .await
+        .expect(200);
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::Answered))
+        .unwrap();
     world.pass(30).await;
-    world.twilio.sandbox.play(&world.call(Ending::NoAnswer)).unwrap();
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::NoAnswer))
+        .unwrap();
     world.pass(7200).await;
     // What nobody answered is the number's owner's, as the call that was.
-    let costs = world.rows("select trim_scale(sum(amount))::text from provider_costs where subject = 'call'").await;
+    let costs = world
+        .rows("select trim_scale(sum(amount))::text from provider_costs where subject = 'call'")
+        .await;
     let bill = world.of_member("bill").await;
     assert_eq!(bill["callCosts"], costs[0].as_str());
     assert_eq!(
@@ -995,7 +1044,10 @@ async fn a_user_who_pays_the_provider_directly_sees_what_it_charges() {
     );
     let analytics = world.of_member("analytics").await;
     assert_eq!(
-        (&analytics["callsReceived"], analytics["months"].as_array().unwrap().len()),
+        (
+            &analytics["callsReceived"],
+            analytics["months"].as_array().unwrap().len()
+        ),
         (&json!(2), 12)
     );
     // The provider says it anew a day later: what it corrected is known.
@@ -1010,7 +1062,9 @@ async fn a_user_who_pays_the_provider_directly_sees_what_it_charges() {
         "asked for once more, and then no more"
     );
     assert_eq!(
-        world.rows("select revision::text from provider_costs where subject = 'recording'").await,
+        world
+            .rows("select revision::text from provider_costs where subject = 'recording'")
+            .await,
         ["1"]
     );
 }

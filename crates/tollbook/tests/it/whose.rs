@@ -282,7 +282,9 @@ async fn a_call_is_read_with_its_timeline_its_legs_its_charge_and_its_cost_by_wh
     assert!(seen.get("providerCost").is_none(), "not known is not zero");
     for (bearer, is_shown) in [("platform", false), ("organization", true)] {
         // Who bears a cost does not change: it is made anew, as nobody may.
-        let mut owner = PgConnection::connect(desk.app.superuser_url()).await.unwrap();
+        let mut owner = PgConnection::connect(desk.app.superuser_url())
+            .await
+            .unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!(
             "set session_replication_role = replica; delete from provider_prices; delete from provider_costs;
              insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, amount, currency, occurred_at, known_at, revision)
