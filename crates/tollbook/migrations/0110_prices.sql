@@ -76,3 +76,5 @@ create index number_months_user_id_idx on number_months (organization_id, user_i
 comment on table number_months is 'A month in which an organization held a number of a provider that charges for it by the month.';
 -- Whose customer a user is: months of numbers go to their owners.
 create index customers_user_id_idx on customers (organization_id, user_id) where user_id is not null;
+-- Those that are looked through for months that have begun.
+create index phone_numbers_monthly_idx on phone_numbers (id) where active and provider = 'twilio';

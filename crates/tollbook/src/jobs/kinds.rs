@@ -60,7 +60,7 @@ impl Job {
     pub(super) const SCHEDULED: [(&'static str, Self, u32); 9] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
-        ("record_number_months", Self::RecordNumberMonths, 60),
+        ("record_number_months", Self::RecordNumberMonths, 600),
         ("post_costs", Self::PostCosts, 600),
         ("extend_subscriptions", Self::ExtendSubscriptions, 60),
         ("finalize_invoices", Self::FinalizeInvoices, 2),
