@@ -26,7 +26,7 @@ struct Day {
     provider: String,
     meter: String,
     currency: String,
-    day: Date,
+    on: Date,
     amount: Decimal,
     /// With all days before.
     total: Decimal,
@@ -146,7 +146,7 @@ impl Day {
         let rounded = |exact| round_to_minor(exact, currency, Rounding::HalfUp).map(|it| it.money);
         let total = rounded(total.to_fraction()).map_err(|e| stored(&e))?;
         let before = rounded(before).map_err(|e| stored(&e))?;
-        let at = self.day.to_jiff().to_zoned(TimeZone::UTC);
+        let at = self.on.to_jiff().to_zoned(TimeZone::UTC);
         Ok(Posting {
             id: new_id(),
             payer: if self.bearer == "platform" {
@@ -171,7 +171,7 @@ async fn write(
     let providers: Vec<&str> = days.iter().map(|d| d.provider.as_str()).collect();
     let meters: Vec<&str> = days.iter().map(|d| d.meter.as_str()).collect();
     let currencies: Vec<&str> = days.iter().map(|d| d.currency.as_str()).collect();
-    let dates: Vec<Date> = days.iter().map(|d| d.day).collect();
+    let dates: Vec<Date> = days.iter().map(|d| d.on).collect();
     let amounts: Vec<Decimal> = days.iter().map(|d| d.amount).collect();
     let totals: Vec<Decimal> = days.iter().map(|d| d.total).collect();
     let prices: Vec<i64> = days.iter().map(|d| d.prices).collect();

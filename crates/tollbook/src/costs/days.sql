@@ -1,6 +1,6 @@
 -- What became known from day $2 on and before day $3, by bearer, provider, meter, currency and day, with what all days up to
 -- each come to. A call's price is that of its time.
-select d.bearer as "bearer!", d.provider as "provider!", d.meter as "meter!", d.currency as "currency!", d.day as "day!",
+select d.bearer as "bearer!", d.provider as "provider!", d.meter as "meter!", d.currency as "currency!", d.day as "on!",
     d.amount as "amount!",
     coalesce((select l.total from provider_cost_days l
         where l.organization_id = $1 and l.bearer = d.bearer and l.provider = d.provider and l.meter = d.meter and l.currency = d.currency

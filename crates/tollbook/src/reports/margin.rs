@@ -195,7 +195,7 @@ async fn read(
     let organization = question.organization.map(Uuid::from);
     let after_id = after.map(|it| it.id);
     if question.by == By::Call {
-        let after_at = after.and_then(|it| it.started_at).map(|at| at.to_sqlx());
+        let after_at = after.and_then(|it| it.started_at).map(Timestamp::to_sqlx);
         return Ok(sqlx::query_file_as!(
             Row,
             "src/reports/margin_calls.sql",
