@@ -127,6 +127,10 @@ ids! {
     WalletId,
     /// A change of a wallet.
     WalletMovementId,
+    /// What a provider charges for one thing.
+    ProviderCostId,
+    /// A price of a provider, as it was known from a time on.
+    ProviderPriceId,
     /// A call that was let through, for so long.
     AuthorizationId,
     /// An account of the ledger.

@@ -26,6 +26,17 @@ pub enum InvalidNumber {
     Country(String),
 }
 
+/// What kind of line a number is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// Of a place.
+    Local,
+    /// Of a mobile network.
+    Mobile,
+    /// The called side pays.
+    TollFree,
+}
+
 impl E164 {
     /// Reads what a person typed. Without a leading `+` it is a number of `default_country` (two letters, such as `US`).
     ///
@@ -58,6 +69,20 @@ impl E164 {
     pub fn country(&self) -> Option<String> {
         let number = phonenumber::parse(None, &*self.0).ok()?;
         number.country().id().map(|id| id.as_ref().to_owned())
+    }
+
+    /// What kind of line it is, where the number's plan tells. In the United States and Canada mobile lines have numbers
+    /// of places.
+    pub fn line_kind(&self) -> Option<LineKind> {
+        let number = phonenumber::parse(None, &*self.0).ok()?;
+        match number.number_type(&phonenumber::metadata::DATABASE) {
+            phonenumber::Type::FixedLine | phonenumber::Type::FixedLineOrMobile => {
+                Some(LineKind::Local)
+            }
+            phonenumber::Type::Mobile => Some(LineKind::Mobile),
+            phonenumber::Type::TollFree => Some(LineKind::TollFree),
+            _ => None,
+        }
     }
 
     /// For people: in national form within `country`, otherwise in international form with spaces.
@@ -234,6 +259,21 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_number_tells_its_kind_where_its_plan_does() {
+        let kinds = [
+            ("+12125550140", Some(LineKind::Local)),
+            ("+18005550100", Some(LineKind::TollFree)),
+            ("+447400123456", Some(LineKind::Mobile)),
+            ("+493022732152", Some(LineKind::Local)),
+            ("+19005550100", None),
+        ];
+        for (number, kind) in kinds {
+            let number: E164 = number.parse().unwrap();
+            assert_eq!(number.line_kind(), kind, "{number}");
         }
     }
 

@@ -54,6 +54,8 @@ pub enum CostOf {
     Message,
     /// A recording.
     Recording,
+    /// A month of a number.
+    Number,
 }
 
 /// A text message to be sent.

@@ -18,7 +18,7 @@ create table subscription_pauses (
     constraint subscription_pauses_subscription_id_fkey foreign key (organization_id, subscription_id, payer) references subscriptions (organization_id, id, payer),
     constraint subscription_pauses_period_check check (ends_at is null or ends_at > starts_at),
     constraint subscription_pauses_subscription_id_excl exclude using gist
-        (organization_id with =, subscription_id with =, tstzrange(starts_at, ends_at) with &&)
+        ((organization_id::text) with =, (subscription_id::text) with =, tstzrange(starts_at, ends_at) with &&)
 );
 -- Of the pauses of a subscription the one at a time, looked up for each usage that is rated.
 create index subscription_pauses_starts_at_idx on subscription_pauses (organization_id, subscription_id, starts_at) include (ends_at);

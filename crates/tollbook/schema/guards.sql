@@ -11,7 +11,7 @@ declare
     table_name text;
 begin
     foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
-        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges'] loop
+        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices', 'provider_cost_days'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
@@ -533,6 +533,11 @@ begin
     if found then
         raise exception 'unknown plan version' using errcode = 'foreign_key_violation', constraint = 'charges_plan_version_id_fkey';
     end if;
+    perform from (select distinct organization_id, provider_price_id from added where provider_price_id is not null) c
+        where not exists (select from provider_prices p where p.organization_id = c.organization_id and p.id = c.provider_price_id offset 0);
+    if found then
+        raise exception 'unknown price of a provider' using errcode = 'foreign_key_violation', constraint = 'charges_provider_price_id_fkey';
+    end if;
     perform from added c where c.reverses_id is not null and not exists (select from charges o where o.organization_id = c.organization_id
         and o.id = c.reverses_id and o.usage_event_id is not distinct from c.usage_event_id and o.account_id = c.account_id
         and o.amount_numerator = -c.amount_numerator and o.amount_denominator = c.amount_denominator offset 0);
@@ -544,6 +549,20 @@ end
 $$;
 create or replace trigger guard_references after insert on charges
     referencing new table as added for each statement execute function guard_charge_references();
+
+-- A day whose costs are in the ledger is over: no price becomes known on it any more.
+create or replace function guard_price_day() returns trigger language plpgsql security definer set search_path = public as $$
+begin
+    perform from (select distinct organization_id, (known_at at time zone 'UTC')::date as day from added) d
+        join cost_postings p on p.organization_id = d.organization_id and p.posted_until > d.day;
+    if found then
+        raise exception 'the day of a price is posted already' using errcode = 'restrict_violation', constraint = 'provider_prices_day_posted';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger guard_day after insert on provider_prices
+    referencing new table as added for each statement execute function guard_price_day();
 
 -- The month's partition of the inbox must exist before its first webhook.
 create or replace function ensure_inbox_partitions(at timestamptz) returns void

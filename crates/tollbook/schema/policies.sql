@@ -8,10 +8,10 @@ declare
     -- Nothing in these is ever changed; see guards.sql for the triggers that say so to the owner too.
     append_only constant text[] := array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log',
         'wallet_movements', 'payment_allocations', 'credit_notes', 'credit_note_lines',
-        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events'];
+        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
-        'provider_costs', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
+        'provider_costs', 'provider_prices', 'provider_cost_days', 'cost_postings', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
     -- Rows with payer = 'organization' are the platform's sale: its admin reads them and writes none.
     has_payer boolean;
 begin
@@ -71,6 +71,17 @@ grant select, update (label) on phone_numbers to tollbook_admin;
 create policy admin on phone_numbers to tollbook_admin using (organization_id = acting_organization_id()) with check (organization_id = acting_organization_id());
 grant select on provider_costs to tollbook_admin;
 create policy admin on provider_costs for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
+grant select on provider_prices to tollbook_admin;
+create policy admin on provider_prices for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
+grant select on provider_cost_days to tollbook_admin;
+create policy admin on provider_cost_days for select to tollbook_admin using (organization_id = acting_organization_id() and bearer = 'organization');
+-- The platform's costs stand in the ledger of its sale, which the organization's admin reads otherwise.
+create policy admin_bearer on ledger_accounts as restrictive for select to tollbook_admin
+    using (payer = 'customer' or kind not in ('provider_cost', 'provider_payable'));
+create policy admin_bearer on ledger_entries as restrictive for select to tollbook_admin using (payer = 'customer' or not is_cost);
+create policy admin_bearer on transfers as restrictive for select to tollbook_admin using (payer = 'customer' or not is_cost);
+grant select on number_months to tollbook_admin;
+create policy admin on number_months for select to tollbook_admin using (organization_id = acting_organization_id());
 grant select, insert on rating_queue to tollbook_admin;
 -- Who sells a plan lets usage go on that waited for it.
 grant update (parked_at) on rating_queue to tollbook_admin;
@@ -82,7 +93,7 @@ create policy admin on call_reservations for select to tollbook_admin using (org
 grant insert on live_events to tollbook_admin;
 create policy admin on live_events for insert to tollbook_admin with check (organization_id = acting_organization_id());
 grant select on organizations to tollbook_admin, tollbook_member, tollbook_portal;
-grant update (name, country, zone, currency, rounding, invoice_grace, payment_terms_days, pay_per_call_invoicing, updated_at) on organizations to tollbook_admin;
+grant update (name, country, zone, currency, rounding, invoice_grace, payment_terms_days, pay_per_call_invoicing, billing_mode, updated_at) on organizations to tollbook_admin;
 create policy own on organizations to tollbook_admin, tollbook_member, tollbook_portal using (id = acting_organization_id()) with check (id = acting_organization_id());
 create policy own on plans to tollbook_admin using (seller_id = acting_organization_id()) with check (seller_id = acting_organization_id());
 create policy offered on plans for select to tollbook_admin using (seller_id = '00000000-0000-0000-0000-000000000000');

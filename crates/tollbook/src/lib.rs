@@ -39,6 +39,7 @@ mod payments;
 mod plans;
 mod rating;
 mod recordings;
+mod reports;
 mod retention;
 pub mod sandbox;
 mod search;

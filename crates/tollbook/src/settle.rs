@@ -25,7 +25,9 @@ impl App {
             }
             // Only now: what was asked about a call is answered before it is asked again, or given up.
             let looked_after = calls::check_due(self).await?;
+            costs::record_months(self).await?;
             costs::ask_due(self).await?;
+            costs::post_days(self).await?;
             subscriptions::extend_due(self).await?;
             authorizations::expire_due(self).await?;
             wallets::expire_due(self).await?;

@@ -81,6 +81,26 @@ impl Price {
         self.0.0 < 0
     }
 
+    /// The sum.
+    pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
+        self.0
+            .0
+            .checked_add(other.0.0)
+            .filter(within)
+            .map(|sum| Self(Fixed(sum)))
+            .ok_or(Overflow)
+    }
+
+    /// The difference, which may be negative.
+    pub fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
+        self.0
+            .0
+            .checked_sub(other.0.0)
+            .filter(within)
+            .map(|difference| Self(Fixed(difference)))
+            .ok_or(Overflow)
+    }
+
     /// The value as a fraction.
     pub fn to_fraction(self) -> Fraction {
         self.0.to_fraction()

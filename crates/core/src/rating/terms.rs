@@ -123,6 +123,13 @@ impl Terms {
         !moves && !has(|rate| matches!(rate, Rate::CostPlus { .. }))
     }
 
+    /// Whether what a usage costs may depend on what the provider charges for it.
+    pub fn needs_provider_cost(&self, meter: &MeterCode, direction: Option<Direction>) -> bool {
+        let price = self.price(meter, direction);
+        let mut rates = price.into_iter().flat_map(PriceTerms::rates_in_use);
+        rates.any(|rate| matches!(rate.rate, Rate::CostPlus { .. }))
+    }
+
     /// The price of a meter for a direction, the particular one before the general one.
     pub(super) fn price(
         &self,

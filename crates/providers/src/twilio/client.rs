@@ -129,6 +129,10 @@ impl Client {
         self.http.download_by(request, bytes_max).await
     }
 
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         let account = self.credentials.account_sid.as_str();

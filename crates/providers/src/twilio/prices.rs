@@ -1,9 +1,15 @@
 //! What things have cost. Prices come minutes after the end of what they are for, or, rarely, days.
 
-use super::client::Client;
+use reqwest::{Method, StatusCode, Url};
+use tollbook_core::phone::{E164, LineKind};
+
+use super::client::{Client, explain};
 use super::facts;
-use super::wire::{Call, Recording};
+use super::wire::{Call, NumberPrices, Recording};
 use crate::{CostOf, Error, ProviderCost};
+
+/// The host of calls and messages, and that of price lists. A stand-in has both under one name.
+const HOSTS: (&str, &str) = ("api.twilio.com", "pricing.twilio.com");
 
 impl Client {
     /// What each leg of a call and each of its recordings has cost, as far as the provider has said.
@@ -33,6 +39,30 @@ impl Client {
         Ok(found.as_ref().and_then(recording_cost))
     }
 
+    /// What a number costs by the month, by the account's own price list; `None` where the list has no such number, or the
+    /// number does not tell its kind.
+    pub async fn cost_of_number(&self, number: &E164) -> Result<Option<ProviderCost>, Error> {
+        let Some((country, kind)) = number.country().zip(number.line_kind()) else {
+            return Ok(None);
+        };
+        let url = price_list(self.base(), &country);
+        let answer = self.send(Method::GET, url, &[]).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let list: NumberPrices = answer.json("prices of numbers", explain)?;
+        let wanted = match kind {
+            LineKind::Local => "local",
+            LineKind::Mobile => "mobile",
+            LineKind::TollFree => "toll free",
+        };
+        let mut prices = list.phone_number_prices.iter();
+        let found = prices.find(|price| price.number_type.eq_ignore_ascii_case(wanted));
+        let price = found.and_then(|price| price.current_price.as_deref());
+        let unit = list.price_unit.as_deref();
+        Ok(facts::cost(CostOf::Number, number.as_str(), price, unit))
+    }
+
     /// A call's own record and those of what it dialled; `None` if the provider does not know it.
     async fn legs(&self, sid: &str) -> Result<Option<Vec<Call>>, Error> {
         let Some(record) = self.find_call(sid).await? else {
@@ -42,6 +72,20 @@ impl Client {
         legs.extend(self.children(sid).await?);
         Ok(Some(legs))
     }
+}
+
+/// Where the prices of a country's numbers stand.
+fn price_list(base: &Url, country: &str) -> Url {
+    let mut url = base.clone();
+    if url.host_str() == Some(HOSTS.0) {
+        // Both are names of hosts.
+        let _ = url.set_host(Some(HOSTS.1));
+    }
+    if let Ok(mut segments) = url.path_segments_mut() {
+        let list = ["v1", "PhoneNumbers", "Countries", country];
+        segments.pop_if_empty().extend(list);
+    }
+    url
 }
 
 fn complete(legs: &[Call]) -> Option<Vec<ProviderCost>> {
@@ -75,6 +119,19 @@ mod tests {
             .collect();
         let costs = complete(&legs)?;
         Some(costs.iter().map(|cost| cost.price.to_string()).collect())
+    }
+
+    #[test]
+    fn price_lists_have_a_host_of_their_own() {
+        let list = |base: &str| price_list(&base.parse().unwrap(), "US").to_string();
+        assert_eq!(
+            list("https://api.twilio.com"),
+            "https://pricing.twilio.com/v1/PhoneNumbers/Countries/US"
+        );
+        assert_eq!(
+            list("http://127.0.0.1:4010/"),
+            "http://127.0.0.1:4010/v1/PhoneNumbers/Countries/US"
+        );
     }
 
     #[test]

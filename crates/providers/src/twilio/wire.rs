@@ -48,6 +48,24 @@ pub(super) struct Available {
     pub(super) capabilities: Capabilities,
 }
 
+/// The price list of a country's numbers.
+#[derive(Debug, Deserialize)]
+pub(super) struct NumberPrices {
+    #[serde(default)]
+    pub(super) phone_number_prices: Vec<NumberPrice>,
+    pub(super) price_unit: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct NumberPrice {
+    /// `local`, `mobile`, `national` or `toll free`.
+    #[serde(default)]
+    pub(super) number_type: String,
+    /// By the month, with the account's discounts.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) current_price: Option<String>,
+}
+
 /// Written in small letters in the documents and in capitals by the service.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -256,6 +256,19 @@ async fn prices_are_unknown_at_first_and_then_those_of_all_legs() {
 }
 
 #[tokio::test]
+async fn a_number_costs_what_the_price_list_of_its_country_says() {
+    let client = world().await.client();
+    let cost = async |number: &str| {
+        let cost = client.cost_of_number(&number.parse().unwrap()).await;
+        let shown = |cost: ProviderCost| format!("{} {}", cost.price, cost.currency);
+        cost.unwrap().map(shown)
+    };
+    assert_eq!(cost("+12125550140").await.as_deref(), Some("1.15 USD"));
+    assert_eq!(cost("+18005550100").await.as_deref(), Some("2.15 USD"));
+    assert_eq!(cost("+447400123456").await, None, "no list is no price");
+}
+
+#[tokio::test]
 async fn long_lists_are_followed_to_their_end() {
     let world = world().await;
     for minute in 0..450 {

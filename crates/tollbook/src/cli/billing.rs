@@ -120,6 +120,10 @@ fn why(held: &Held) -> String {
         (held.webhooks_waiting, "webhooks wait to be interpreted"),
         (held.usages_waiting, "usages wait to be rated"),
         (
+            held.prices_waiting,
+            "usages wait for a price of the provider",
+        ),
+        (
             held.periods_waiting,
             "subscriptions wait for their next period",
         ),

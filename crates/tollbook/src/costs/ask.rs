@@ -3,11 +3,12 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::SignedDuration;
-use rust_decimal::Decimal;
 use tollbook_core::actor::Actor;
+use tollbook_core::money::Price;
 use tollbook_providers::{PhoneSystem, ProviderCost};
 
-use super::sql::{self, Pending};
+use super::prices::{self, Known, Part, PriceSource};
+use super::sql::{self, Asked};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::integrations;
@@ -18,18 +19,15 @@ const ASKED_AT_ONCE: usize = 8;
 /// A provider that cannot be asked is given so long.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What a price consists of, in major units of a currency.
-type Parts = Vec<(Decimal, String)>;
-
 /// Asks for every price whose time has come.
 pub(crate) async fn ask_due(app: &App) -> Result<()> {
     loop {
         let now = app.clock.now();
         let mut tx = app.db.begin(&Actor::system()).await?;
-        let pending = sql::claim(&mut tx, now, BATCH_MAX).await?;
+        let asked = sql::claim(&mut tx, now, BATCH_MAX).await?;
         tx.commit().await?;
-        let is_last = i64::try_from(pending.len()).unwrap_or(0) < BATCH_MAX;
-        let mut answers: Vec<(Pending, Result<Option<Parts>>)> = stream::iter(pending)
+        let is_last = i64::try_from(asked.len()).unwrap_or(0) < BATCH_MAX;
+        let mut answers: Vec<(Asked, Result<Option<Vec<ProviderCost>>>)> = stream::iter(asked)
             .map(|one| async move {
                 let answer = ask(app, &one).await;
                 (one, answer)
@@ -39,9 +37,10 @@ pub(crate) async fn ask_due(app: &App) -> Result<()> {
             .await;
         answers.sort_by_key(|(one, _)| (one.organization, one.id));
         let mut tx = app.db.begin(&Actor::system()).await?;
+        let mut known = Vec::new();
         for (one, answer) in &answers {
             match answer {
-                Ok(Some(parts)) => sql::settle(&mut tx, one, parts, now).await?,
+                Ok(Some(costs)) => known.extend(price(one, costs)?),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, sid = one.sid, "a price cannot be asked for");
@@ -50,16 +49,48 @@ pub(crate) async fn ask_due(app: &App) -> Result<()> {
                 }
             }
         }
+        prices::record(&mut tx, &known, now).await?;
         tx.commit().await?;
+        if !known.is_empty() {
+            app.wake.rating.notify_one();
+        }
         if is_last {
             return Ok(());
         }
     }
 }
 
-/// The price as the provider knows it; `None` while it does not, or if the account is not ours to ask any more.
-async fn ask(app: &App, pending: &Pending) -> Result<Option<Parts>> {
-    let account = match integrations::account(app, pending.integration).await {
+/// The price that an answer comes to; none if its parts are in several currencies.
+fn price(asked: &Asked, costs: &[ProviderCost]) -> Result<Option<Known>> {
+    let Some(first) = costs.first() else {
+        return Ok(asked.is_merged.then(|| Known::merged(asked)));
+    };
+    if costs.iter().any(|cost| cost.currency != first.currency) {
+        tracing::warn!(sid = asked.sid, "a price is in several currencies");
+        return Ok(None);
+    }
+    let mut amount = Price::ZERO;
+    for cost in costs {
+        let sum = amount.checked_add(cost.price);
+        amount = sum.map_err(|e| Error::Internal(format!("the price of {}: {e}", asked.sid)))?;
+    }
+    Ok(Some(Known {
+        organization: asked.organization,
+        cost: asked.id,
+        source: PriceSource::Asked,
+        amount,
+        currency: first.currency,
+        parts: costs.iter().map(Part::new).collect(),
+    }))
+}
+
+/// The parts of a price as the provider knows it; `None` while it does not, or if the account is not ours to ask any more.
+async fn ask(app: &App, asked: &Asked) -> Result<Option<Vec<ProviderCost>>> {
+    // What turned out to be a part of another call is in that call's price.
+    if asked.is_merged {
+        return Ok(Some(Vec::new()));
+    }
+    let account = match integrations::account(app, asked.integration).await {
         Ok(account) => account,
         Err(Error::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error),
@@ -67,20 +98,17 @@ async fn ask(app: &App, pending: &Pending) -> Result<Option<Parts>> {
     let PhoneSystem::Twilio(client) = account.phones() else {
         return Ok(None);
     };
-    let costs = match pending.subject.as_str() {
-        "call" => client.cost_of_call(&pending.sid).await?,
+    let one = match asked.subject.as_str() {
+        "call" => return Ok(client.cost_of_call(&asked.sid).await?),
         "message" => {
-            let found = client.message(&pending.sid).await?;
-            found.and_then(|(_, cost)| cost).map(|cost| vec![cost])
+            let found = client.message(&asked.sid).await?;
+            found.and_then(|(_, cost)| cost)
         }
-        _ => client
-            .cost_of_recording(&pending.sid)
-            .await?
-            .map(|cost| vec![cost]),
+        "number" => match &asked.number {
+            Some(number) => client.cost_of_number(number).await?,
+            None => None,
+        },
+        _ => client.cost_of_recording(&asked.sid).await?,
     };
-    Ok(costs.map(|costs| costs.iter().map(part).collect()))
-}
-
-fn part(cost: &ProviderCost) -> (Decimal, String) {
-    (cost.price.to_decimal(), cost.currency.to_string())
+    Ok(one.map(|cost| vec![cost]))
 }

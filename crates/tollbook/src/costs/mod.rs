@@ -1,9 +1,17 @@
 //! What providers charge for communications: pending until they say, asked for until they do. Never 0 for unknown.
 //!
-//! Only Twilio charges by call and message; webhooks carry no price, so each is asked for after the end.
+//! Only Twilio charges by call and message; webhooks carry no price, so each is asked for after the end. A day after it
+//! became known it is asked for once more: what the provider corrected is a new row, and what was rated on the price before
+//! is rated again.
 
+pub(crate) mod api;
 mod ask;
+mod days;
+mod months;
+mod prices;
+mod read;
 mod sql;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -17,6 +25,10 @@ use crate::error::Result;
 use crate::ids::new_id;
 
 pub(crate) use ask::ask_due;
+pub(crate) use days::post_days;
+pub(crate) use months::record_months;
+pub(crate) use read::bearer;
+pub(crate) use usage::{Cost, of_usage};
 
 /// What has a price of its own beside a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use rust_decimal::Decimal;
 use sqlx::PgConnection;
-use tollbook_core::ids::{CallId, IntegrationId, OrganizationId};
+use tollbook_core::ids::{CallId, IntegrationId, OrganizationId, ProviderCostId};
+use tollbook_core::money::Currency;
+use tollbook_core::phone::E164;
 use uuid::Uuid;
 
 use super::Subject;
 use crate::calls::Source;
+use crate::error::{Error, Result};
 
 /// Pending costs of the calls among these that have ended; `ids` are for those that are new.
 pub(super) async fn expect_calls(
@@ -88,87 +90,77 @@ pub(super) async fn expect_others(
 }
 
 /// A price to ask for.
-pub(super) struct Pending {
+pub(super) struct Asked {
     pub(super) organization: OrganizationId,
-    pub(super) id: Uuid,
+    pub(super) id: ProviderCostId,
     pub(super) subject: String,
     pub(super) integration: IntegrationId,
     pub(super) sid: String,
+    /// The call turned out to be a part of another.
+    pub(super) is_merged: bool,
+    /// The number, if it is about a month of one.
+    pub(super) number: Option<E164>,
+    /// The organization's currency, in which nothing is nothing.
+    pub(super) currency: Currency,
 }
 
 /// Takes prices that are to be asked for, and says when each would be asked for next: 15 minutes, an hour, six hours and
-/// then three days after its end. After that it stays pending, and a person may look.
-pub(super) async fn claim(
-    tx: &mut PgConnection,
-    now: Timestamp,
-    limit: i64,
-) -> sqlx::Result<Vec<Pending>> {
+/// then three days after its end. After that it stays pending, and a person may look. One that is known is asked for
+/// this once.
+pub(super) async fn claim(tx: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<Asked>> {
     let rows = sqlx::query!(
         r#"update provider_costs p
          set asks = p.asks + 1,
-             ask_at = $1::timestamptz
-                 + (array['13 minutes', '45 minutes', '5 hours', '18 hours', '1 day', '1 day']::interval[])[p.asks + 1]
-         from (select organization_id, id from provider_costs where ask_at <= $1
-             order by ask_at limit $2 for update skip locked) d
+             ask_at = case when p.amount is null then $1::timestamptz
+                 + (array['13 minutes', '45 minutes', '5 hours', '18 hours', '1 day', '1 day']::interval[])[p.asks + 1] end
+         from (
+             select d.organization_id, d.id, c.merged_into_id is not null as is_merged, n.e164, o.currency
+             from (select * from provider_costs where ask_at <= $1
+                 -- all organizations: asking is the platform's
+                 order by ask_at limit $2 for update skip locked) d
+             join organizations o on o.id = d.organization_id
+             left join calls c on c.organization_id = d.organization_id and c.id = d.subject_id and d.subject = 'call'
+             left join number_months t on t.organization_id = d.organization_id and t.id = d.subject_id and d.subject = 'number'
+             left join number_mappings m on m.organization_id = t.organization_id and m.id = t.mapping_id
+             left join phone_numbers n on n.id = m.phone_number_id
+         ) d
          where p.organization_id = d.organization_id and p.id = d.id
-         -- all organizations: asking is the platform's
-         returning p.organization_id, p.id, p.subject, p.integration_id as "integration_id!", p.sid as "sid!""#,
+         returning p.organization_id, p.id, p.subject, p.integration_id as "integration_id!", p.sid as "sid!",
+             d.is_merged as "is_merged!", d.e164 as "number?", coalesce(p.currency, d.currency) as "currency!""#,
         now.to_sqlx() as _,
         limit,
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Pending {
-            organization: row.organization_id.into(),
-            id: row.id,
-            subject: row.subject,
-            integration: row.integration_id.into(),
-            sid: row.sid,
+    let stored = |e: &dyn std::fmt::Display| Error::Internal(format!("a stored cost: {e}"));
+    rows.into_iter()
+        .map(|row| {
+            let number = row.number.as_deref().map(str::parse).transpose();
+            Ok(Asked {
+                organization: row.organization_id.into(),
+                id: row.id.into(),
+                subject: row.subject,
+                integration: row.integration_id.into(),
+                sid: row.sid,
+                is_merged: row.is_merged,
+                number: number.map_err(|e| stored(&e))?,
+                currency: row.currency.parse().map_err(|e| stored(&e))?,
+            })
         })
-        .collect())
+        .collect()
 }
 
 /// The provider could not be asked: soon again, and this time does not count.
 pub(super) async fn ask_again(
     tx: &mut PgConnection,
-    pending: &Pending,
+    asked: &Asked,
     at: Timestamp,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update provider_costs set asks = greatest(asks - 1, 0), ask_at = $3
-         where organization_id = $1 and id = $2 and amount is null",
-        pending.organization.uuid(),
-        pending.id,
+        "update provider_costs set asks = greatest(asks - 1, 0), ask_at = $3 where organization_id = $1 and id = $2",
+        asked.organization.uuid(),
+        asked.id.uuid(),
         at.to_sqlx() as _,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// The price is known: the sum of its parts, if they are in one currency.
-pub(super) async fn settle(
-    tx: &mut PgConnection,
-    pending: &Pending,
-    parts: &[(Decimal, String)],
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let (amounts, currencies): (Vec<Decimal>, Vec<&str>) = parts
-        .iter()
-        .map(|(amount, currency)| (*amount, currency.as_str()))
-        .unzip();
-    sqlx::query!(
-        "update provider_costs p set amount = s.amount, currency = s.currency, known_at = $5, ask_at = null
-         from (select sum(amount) as amount, min(currency) as currency
-             from unnest($3::numeric[], $4::text[]) as t (amount, currency) having count(distinct currency) = 1) s
-         where p.organization_id = $1 and p.id = $2 and p.amount is null",
-        pending.organization.uuid(),
-        pending.id,
-        &amounts,
-        &currencies as &[&str],
-        now.to_sqlx() as _,
     )
     .execute(tx)
     .await?;

@@ -20,6 +20,7 @@ mod names;
 pub(crate) mod problem;
 mod router;
 pub(crate) mod seller;
+pub(crate) mod span;
 pub(crate) mod sse;
 pub(crate) mod tenants;
 pub(crate) mod view;

@@ -53,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         invoice_routes(),
         selling_routes(),
         subscription_routes(),
+        report_routes(),
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
@@ -115,6 +116,11 @@ fn organization_routes() -> Vec<Route> {
     vec![
         get("/api/orgs", SignedIn, api::list),
         post("/api/orgs", Platform, api::create),
+        put(
+            "/api/orgs/{orgId}/billing-mode",
+            OrgAdmin,
+            api::set_billing_mode,
+        ),
         get("/api/orgs/{orgId}/users", OrgAdmin, api::list_members),
         post("/api/orgs/{orgId}/users", OrgAdmin, api::add_member),
         patch(
@@ -182,7 +188,7 @@ fn invoice_routes() -> Vec<Route> {
 }
 
 fn selling_routes() -> Vec<Route> {
-    use crate::{invoices, plans, rating};
+    use crate::{costs, invoices, plans, rating};
     let plan_path = "/api/admin/billing-plans";
     vec![
         get(plan_path, Seller, plans::api::list),
@@ -198,6 +204,17 @@ fn selling_routes() -> Vec<Route> {
         ),
         get("/api/admin/invoices/{id}", Seller, invoices::api::get),
         post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
+        get("/api/admin/costs", Seller, costs::api::list),
+        post("/api/admin/costs/{id}/price", Seller, costs::api::set_price),
+    ]
+}
+
+fn report_routes() -> Vec<Route> {
+    use crate::reports::{analytics, bill, margin};
+    vec![
+        get("/api/admin/margin", Seller, margin::get),
+        get("/api/users/{id}/bill", OrgMember, bill::get),
+        get("/api/users/{id}/analytics", OrgMember, analytics::get),
     ]
 }
 
@@ -435,6 +452,10 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handl
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     route(Method::POST, path, access, handler)
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::PUT, path, access, handler)
 }
 
 fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {

@@ -1,4 +1,5 @@
--- Locks drafts to finalize. Usage of a draft's own time that waits to be rated holds it back, and so do webhooks that
+-- Locks drafts to finalize. Usage of a draft's own time that waits to be rated, for its turn or for what the provider charges
+-- for it, holds it back, and so do webhooks that
 -- have waited for longer than interpreting them takes: they may tell of more. What was put aside does not hold back: it
 -- goes on a later document. Nor is a draft finalized by itself before its payer's next period is made, whose base fee goes
 -- on it: otherwise it would depend on who is first where the fee stands.
@@ -18,7 +19,7 @@ where i.organization_id = $1 and i.payer = $2 and i.state = 'draft'
             and (b.organization_id = $1 or b.organization_id is null)))
     and not exists (
         select from rating_queue q
-        where q.organization_id = i.organization_id and q.parked_at is null
+        where q.organization_id = i.organization_id and (q.parked_at is null or q.cost_id is not null)
             and q.account_id = coalesce(c.account_id,
                 (select a.id from accounts a where a.organization_id = i.organization_id and a.payer = 'organization'))
             and exists (select from usage_events u where u.organization_id = q.organization_id and u.id = q.usage_event_id

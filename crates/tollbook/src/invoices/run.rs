@@ -84,6 +84,8 @@ pub struct Held {
     pub periods_waiting: i64,
     /// Usage of their payers that waits to be rated.
     pub usages_waiting: i64,
+    /// Usage of their payers that waits for what the provider charges for it.
+    pub prices_waiting: i64,
     /// Webhooks that wait to be interpreted.
     pub webhooks_waiting: i64,
 }
@@ -228,6 +230,9 @@ async fn held(
                          where p.organization_id = s.organization_id and p.subscription_id = s.id and p.ends_at > $1)) as "periods_waiting!",
              (select count(*) from rating_queue q join accounts a on a.organization_id = q.organization_id and a.id = q.account_id
                  where q.organization_id = d.organization_id and a.payer = d.payer and q.parked_at is null) as "usages_waiting!",
+             (select count(*) from rating_queue q join accounts a on a.organization_id = q.organization_id and a.id = q.account_id
+                 where q.organization_id = d.organization_id and a.payer = d.payer and q.parked_at is not null
+                     and q.cost_id is not null) as "prices_waiting!",
              (select count(*) from inbox_queue w join inbox b on b.received_at = w.received_at and b.id = w.inbox_id
                  where w.parked_at is null and (b.organization_id = d.organization_id or b.organization_id is null)) as "webhooks_waiting!"
          from (
@@ -252,6 +257,7 @@ async fn held(
             drafts: row.drafts,
             periods_waiting: row.periods_waiting,
             usages_waiting: row.usages_waiting,
+            prices_waiting: row.prices_waiting,
             webhooks_waiting: row.webhooks_waiting,
         })
         .collect())

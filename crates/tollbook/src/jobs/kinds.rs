@@ -39,6 +39,10 @@ pub(crate) enum Job {
     CheckCalls,
     /// Ask for the prices of what calls and messages cost.
     AskPrices,
+    /// Record the months in which numbers are held.
+    RecordNumberMonths,
+    /// Post what became known of providers' prices on days that are over.
+    PostCosts,
     /// Make the next billing periods of subscriptions.
     ExtendSubscriptions,
     /// Finalize the drafts whose time has come.
@@ -53,9 +57,11 @@ pub(crate) enum Job {
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 7] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 9] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
+        ("record_number_months", Self::RecordNumberMonths, 600),
+        ("post_costs", Self::PostCosts, 600),
         ("extend_subscriptions", Self::ExtendSubscriptions, 60),
         ("finalize_invoices", Self::FinalizeInvoices, 2),
         ("expire_credit", Self::ExpireCredit, 60),
@@ -71,6 +77,8 @@ impl Job {
             Self::SyncNumbers { .. } => "sync_numbers",
             Self::CheckCalls => "check_calls",
             Self::AskPrices => "ask_prices",
+            Self::RecordNumberMonths => "record_number_months",
+            Self::PostCosts => "post_costs",
             Self::ExtendSubscriptions => "extend_subscriptions",
             Self::FinalizeInvoices => "finalize_invoices",
             Self::ExpireCredit => "expire_credit",
@@ -91,6 +99,8 @@ impl Job {
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
             Self::CheckCalls => calls::check_due(app).await.map(|_| ()),
             Self::AskPrices => costs::ask_due(app).await,
+            Self::RecordNumberMonths => costs::record_months(app).await,
+            Self::PostCosts => costs::post_days(app).await,
             Self::ExtendSubscriptions => subscriptions::extend_due(app).await,
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::ExpireCredit => wallets::expire_due(app).await,

@@ -5,5 +5,5 @@ mod post;
 mod reverse;
 mod statement;
 
-pub(crate) use post::{Document, post};
+pub(crate) use post::{COST, Document, post};
 pub(crate) use reverse::reverse;

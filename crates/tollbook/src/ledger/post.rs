@@ -13,6 +13,9 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 
+/// The kind of document whose entries only the bearer of the costs sees.
+pub(crate) const COST: &str = "cost";
+
 /// The document behind an entry. A document posts once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Document {
@@ -73,6 +76,7 @@ async fn transfers(
     let (mut rows, mut of, mut debits, mut credits) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut amounts, mut currencies, mut payers) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_costs = Vec::new();
     let unknown = || Error::Internal("a ledger account was not made".into());
     for ((document, entry), id) in entries.iter().zip(ids) {
         for transfer in entry.transfers() {
@@ -83,11 +87,12 @@ async fn transfers(
             amounts.push(transfer.amount.minor());
             currencies.push(transfer.amount.currency().code());
             payers.push(document.payer.as_str());
+            of_costs.push(document.kind == COST);
         }
     }
     sqlx::query!(
-        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency, payer)
-         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[]) as t",
+        "insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency, payer, is_cost)
+         select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::boolean[]) as t",
         organization.uuid(),
         &rows,
         &of,
@@ -96,6 +101,7 @@ async fn transfers(
         &amounts,
         &currencies as &[&str],
         &payers as &[&str],
+        &of_costs,
     )
     .execute(tx)
     .await?;

@@ -160,18 +160,25 @@ pub(crate) async fn store(tx: &mut PgConnection, usages: &[NewUsage]) -> Result<
         .collect()
 }
 
-/// Stores usage that this system made itself: a key that stands for something else is a fault.
-pub(crate) async fn record(tx: &mut PgConnection, usages: &[NewUsage]) -> Result<()> {
-    for (usage, accepted) in usages.iter().zip(store(tx, usages).await?) {
-        if let Accepted::Conflict(id) = accepted {
-            let key = usage.key.as_ref().map(ToString::to_string);
-            return Err(Error::Internal(format!(
-                "usage `{}` conflicts with event `{id}`",
-                key.unwrap_or_default()
-            )));
-        }
-    }
-    Ok(())
+/// Stores usage that this system made itself: a key that stands for something else is a fault. Returns the events, in order.
+pub(crate) async fn record(
+    tx: &mut PgConnection,
+    usages: &[NewUsage],
+) -> Result<Vec<UsageEventId>> {
+    let accepted = store(tx, usages).await?;
+    let stored = usages.iter().zip(accepted);
+    stored
+        .map(|(usage, accepted)| match accepted {
+            Accepted::Stored(id) | Accepted::Duplicate(id) => Ok(id),
+            Accepted::Conflict(id) => {
+                let key = usage.key.as_ref().map(ToString::to_string);
+                Err(Error::Internal(format!(
+                    "usage `{}` conflicts with event `{id}`",
+                    key.unwrap_or_default()
+                )))
+            }
+        })
+        .collect()
 }
 
 /// Stores one usage without a key; returns the event.

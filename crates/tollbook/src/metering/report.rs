@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan as _};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::ids::OrganizationId;
-use tollbook_core::metering::resolve;
+use tollbook_core::metering::{MeterCode, resolve};
 use tollbook_core::money::Quantity;
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
@@ -18,8 +19,10 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::caller::OrgAdmin;
+use crate::http::csv::{self, Chunk};
 use crate::http::input::{Params, Path};
-use crate::http::list::{List, Paging};
+use crate::http::list::Paging;
+use crate::http::span;
 use crate::organizations;
 
 /// The time that a report is about, and what its totals are told apart by.
@@ -124,22 +127,73 @@ struct Cursor {
     id: Uuid,
 }
 
-/// `GET /api/billing/usage/{usageType}`: the events of one type.
+/// Which events.
+#[derive(Debug, Clone)]
+struct Which {
+    organization: OrganizationId,
+    meter: MeterCode,
+    period: Period,
+}
+
+/// `GET /api/billing/usage/{usageType}`: the events of one type, also as CSV.
 pub(crate) async fn events(
     State(app): State<App>,
     admin: OrgAdmin,
+    headers: HeaderMap,
     paging: Paging,
     Path(usage_type): Path<String>,
     Params(filter): Params<Filter>,
-) -> Result<Json<List<Event>>> {
+) -> Result<Response> {
     let (meter, _) =
         resolve(&usage_type, Quantity::ZERO).map_err(|_| Error::NotFound("usage type"))?;
     let mut tx = app.db.begin(&admin.actor).await?;
     let zone = organizations::business(&mut tx, admin.organization)
         .await?
         .zone;
-    let period = filter.period(&zone, app.clock.now())?;
-    let after: Option<Cursor> = paging.key()?;
+    let which = Which {
+        organization: admin.organization,
+        meter,
+        period: filter.period(&zone, app.clock.now())?,
+    };
+    if csv::is_wanted(&headers) {
+        drop(tx);
+        return as_csv(app, admin, which).await;
+    }
+    let events = read(&mut tx, &which, paging.key()?, paging.rows()).await?;
+    Ok(Json(paging.page(events, Event::place)?).into_response())
+}
+
+async fn as_csv(app: App, admin: OrgAdmin, which: Which) -> Result<Response> {
+    const COLUMNS: [&str; 10] = [
+        "id",
+        "occurred_at",
+        "usage_type",
+        "quantity",
+        "user_id",
+        "customer_id",
+        "call_id",
+        "resource_type",
+        "resource_id",
+        "corrects_id",
+    ];
+    let name = format!("usage-{}", which.meter);
+    csv::stream(&name, &COLUMNS, move |after: Option<Cursor>| {
+        let (app, which) = (app.clone(), which.clone());
+        async move {
+            let mut tx = app.db.begin(&admin.actor).await?;
+            let events = read(&mut tx, &which, after, csv::CHUNK).await?;
+            Ok(Chunk::new(&events, Event::place, Event::cells))
+        }
+    })
+    .await
+}
+
+async fn read(
+    tx: &mut PgConnection,
+    which: &Which,
+    after: Option<Cursor>,
+    rows: i64,
+) -> Result<Vec<Event>> {
     let rows = sqlx::query!(
         "select id, meter, quantity, occurred_at, received_at, idempotency_key, user_id, customer_id, call_id, resource_type,
              resource_id, metadata, corrects_id
@@ -147,15 +201,15 @@ pub(crate) async fn events(
          where organization_id = $1 and meter = $2 and occurred_at >= $3 and occurred_at < $4
              and ($5::timestamptz is null or (occurred_at, id) < ($5, $6))
          order by occurred_at desc, id desc limit $7",
-        admin.organization.uuid(),
-        meter.as_str(),
-        period.start().to_sqlx(),
-        period.end().to_sqlx(),
+        which.organization.uuid(),
+        which.meter.as_str(),
+        which.period.start().to_sqlx(),
+        which.period.end().to_sqlx(),
         after.map(|after| after.occurred_at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
         after.map(|after| after.id),
-        paging.rows(),
+        rows,
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(tx)
     .await?;
     let events = rows.into_iter().map(|row| Event {
         id: row.id,
@@ -172,11 +226,33 @@ pub(crate) async fn events(
         metadata: row.metadata,
         corrects_id: row.corrects_id,
     });
-    let events: Vec<Event> = events.collect();
-    Ok(Json(paging.page(events, |event| Cursor {
-        occurred_at: event.occurred_at,
-        id: event.id,
-    })?))
+    Ok(events.collect())
+}
+
+impl Event {
+    fn place(&self) -> Cursor {
+        Cursor {
+            occurred_at: self.occurred_at,
+            id: self.id,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |it: Option<&String>| it.cloned().unwrap_or_default();
+        let id = |it: Option<Uuid>| it.map(|it| it.to_string()).unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.occurred_at.to_string(),
+            self.usage_type.clone(),
+            self.quantity.clone(),
+            id(self.user_id),
+            id(self.customer_id),
+            id(self.call_id),
+            text(self.resource_type.as_ref()),
+            text(self.resource_id.as_ref()),
+            id(self.corrects_id),
+        ]
+    }
 }
 
 async fn totals(
@@ -237,74 +313,6 @@ fn plain(decimal: Decimal) -> String {
 
 impl Filter {
     fn period(&self, zone: &Zone, now: Timestamp) -> Result<Period> {
-        let month = zone
-            .month(now)
-            .map_err(|e| Error::Internal(format!("the month cannot be told: {e}")))?;
-        let from = match &self.from {
-            None => month.start(),
-            Some(text) => instant("from", text, zone, false)?,
-        };
-        let to = match &self.to {
-            None => month.end().max(from),
-            Some(text) => instant("to", text, zone, true)?,
-        };
-        Period::new(from, to).map_err(|_| Error::invalid("to", "must be after `from`"))
-    }
-}
-
-/// An instant, or the beginning or end of a day.
-fn instant(field: &str, text: &str, zone: &Zone, is_end: bool) -> Result<Timestamp> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let wrong = || {
-        Error::invalid(
-            field,
-            "must be a day such as `2026-01-31`, or an instant in UTC",
-        )
-    };
-    let date: Date = text.parse().map_err(|_| wrong())?;
-    let date = if is_end {
-        date.checked_add(1.day()).map_err(|_| wrong())?
-    } else {
-        date
-    };
-    zone.day_start(date).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn period(from: &str, to: &str) -> String {
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let filter = Filter {
-            from: text(from),
-            to: text(to),
-            group_by: GroupBy::Type,
-        };
-        let zone = "America/New_York".parse().unwrap();
-        match filter.period(&zone, "2026-03-02T15:00:00Z".parse().unwrap()) {
-            Ok(period) => format!("{} {}", period.start(), period.end()),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn days_are_the_organizations_and_the_last_one_counts() {
-        assert_eq!(period("", ""), "2026-03-01T05:00:00Z 2026-04-01T04:00:00Z");
-        assert_eq!(
-            period("2026-03-08", "2026-03-08"),
-            "2026-03-08T05:00:00Z 2026-03-09T04:00:00Z"
-        );
-        assert_eq!(
-            period("2026-03-08T12:00:00Z", "2026-03-08T12:00:01Z"),
-            "2026-03-08T12:00:00Z 2026-03-08T12:00:01Z"
-        );
-        assert_eq!(
-            period("2026-03-08", "2026-03-01"),
-            "`to` must be after `from`"
-        );
-        assert!(period("yesterday", "").starts_with("`from` must be a day"));
+        span::period(self.from.as_deref(), self.to.as_deref(), zone, now)
     }
 }

@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::{OrganizationId, UserId};
 
+use super::billing::{self, BillingMode};
 use super::members::{self, MemberChange, MemberRole, MemberView, NewMember};
 use super::ops::{self, NewOrganization, OrganizationView};
 use crate::app::App;
@@ -86,6 +87,23 @@ pub(crate) async fn create(
     };
     let made = ops::create(&app, &actor, new).await?;
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// How the users of an organization are billed.
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Mode {
+    mode: BillingMode,
+}
+
+/// `PUT /api/orgs/{orgId}/billing-mode`: whether users are billed by the platform, or see what the provider charges.
+pub(crate) async fn set_billing_mode(
+    State(app): State<App>,
+    admin: OrgAdmin,
+    Input(input): Input<Mode>,
+) -> Result<Json<Mode>> {
+    billing::set_mode(&app, &admin.actor, admin.organization, input.mode).await?;
+    Ok(Json(input))
 }
 
 /// `GET /api/orgs/{orgId}/users`

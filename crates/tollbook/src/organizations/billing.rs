@@ -1,6 +1,8 @@
 //! How an organization invoices its customers.
 
-use serde::Serialize;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::types::PgInterval;
 use tollbook_core::actor::Actor;
 use tollbook_core::ids::OrganizationId;
@@ -21,6 +23,71 @@ pub(crate) struct BillingSettings {
     pub(crate) payment_terms_days: u16,
     /// Pay-per-call usage is invoiced when the call ends; otherwise by calendar month.
     pub(crate) is_invoiced_per_call: bool,
+}
+
+/// How the users of an organization are billed for what they use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BillingMode {
+    /// By the platform, at the prices of the organization's plan with it: what providers charge with a mark-up, and a fee for
+    /// each number, say.
+    Platform,
+    /// Not at all: the provider is paid directly, and what it charges is shown.
+    PassThrough,
+}
+
+impl BillingMode {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::PassThrough => "pass_through",
+        }
+    }
+}
+
+impl FromStr for BillingMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "platform" => Ok(Self::Platform),
+            "pass_through" => Ok(Self::PassThrough),
+            _ => Err(Error::Internal(format!("billing mode `{text}`"))),
+        }
+    }
+}
+
+/// Sets how the users of an organization are billed.
+pub(super) async fn set_mode(
+    app: &App,
+    actor: &Actor,
+    organization: OrganizationId,
+    mode: BillingMode,
+) -> Result<()> {
+    let mut tx = app.db.begin(actor).await?;
+    let before = sqlx::query_scalar!(
+        "select billing_mode from organizations where id = $1 for no key update",
+        organization.uuid(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::NotFound("organization"))?;
+    if before == mode.as_str() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update organizations set billing_mode = $2, updated_at = now() where id = $1",
+        organization.uuid(),
+        mode.as_str(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    let action = "organization.billing_mode_set";
+    let deed = Deed::new(organization, action, "organization", organization);
+    let deed = deed.before(&before)?.after(&mode)?;
+    audit::record(&mut tx, actor, deed).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Sets how an organization invoices from now on.

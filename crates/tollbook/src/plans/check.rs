@@ -1,13 +1,14 @@
 //! What a plan may ask for: everything that rating and invoicing do, and nothing that they would silently leave out.
 
-use tollbook_core::plans::{Document, Rate};
+use tollbook_core::metering::BuiltInMeter;
+use tollbook_core::plans::{Document, Rate, UsagePrice};
 use tollbook_core::rating::{Surroundings, Terms};
 
 use crate::error::{Error, FieldError, Result};
 
 /// Refuses a plan that could not be charged as it says, naming each field.
 pub(super) fn check(document: &Document) -> Result<()> {
-    let mut errors = unsupported(document);
+    let mut errors = without_cost(document);
     if errors.is_empty()
         && let Err(invalid) = Terms::new(document, &Surroundings::default())
     {
@@ -24,24 +25,39 @@ pub(super) fn check(document: &Document) -> Result<()> {
     }
 }
 
-fn unsupported(document: &Document) -> Vec<FieldError> {
-    let mut fields = Vec::new();
+/// What providers charge for by itself. A call's price is that of its time.
+const CHARGED_BY_PROVIDERS: [BuiltInMeter; 6] = [
+    BuiltInMeter::CallDurationSeconds,
+    BuiltInMeter::SmsSent,
+    BuiltInMeter::SmsReceived,
+    BuiltInMeter::Recording,
+    BuiltInMeter::Voicemail,
+    BuiltInMeter::NumberMonth,
+];
+
+/// Prices on top of a provider's that there never is: their usage would wait for ever.
+fn without_cost(document: &Document) -> Vec<FieldError> {
+    let is_on_top = |rate: &Rate| matches!(rate, Rate::CostPlus { .. });
+    let has_cost = |price: &UsagePrice| {
+        let meter = price.meter.built_in();
+        meter.is_some_and(|it| CHARGED_BY_PROVIDERS.contains(&it))
+    };
+    let mut errors = Vec::new();
     for (index, price) in document.prices.iter().enumerate() {
-        let bands = price.bands.iter().map(|band| &band.rate);
-        if std::iter::once(&price.rate)
-            .chain(bands)
-            .any(|rate| matches!(rate, Rate::CostPlus { .. }))
-        {
-            fields.push(format!("prices[{index}].rate.cost_plus"));
+        if has_cost(price) {
+            continue;
+        }
+        let bands = price.bands.iter().enumerate();
+        let bands = bands.map(|(band, it)| (format!("bands[{band}].rate"), &it.rate));
+        let rates = std::iter::once(("rate".to_owned(), &price.rate)).chain(bands);
+        for (place, _) in rates.filter(|(_, rate)| is_on_top(rate)) {
+            errors.push(FieldError {
+                field: format!("prices[{index}].{place}.cost_plus"),
+                message: format!("providers do not charge for `{}` by itself", price.meter),
+            });
         }
     }
-    fields
-        .into_iter()
-        .map(|field| FieldError {
-            field,
-            message: "is not offered yet".to_owned(),
-        })
-        .collect()
+    errors
 }
 
 #[cfg(test)]
@@ -59,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_left_out_is_refused_by_field() {
+    fn what_could_not_be_charged_is_refused_by_field() {
         let price = r#"{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"per_unit":{"price":1,"per":60}}}"#;
         assert_eq!(
             checked(&format!(r#"{{"currency":"USD","prices":[{price}]}}"#)),
@@ -68,9 +84,11 @@ mod tests {
         let text = r#"{"currency":"USD","minimumCommitment":5,
             "prices":[{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"cost_plus":{"percent":20}}}],
             "allowances":[{"key":"x","meters":["CALL_DURATION_SECONDS"],"quantity":5,"rollover":{"cycles":1,"cap":5}}]}"#;
+        assert_eq!(checked(text), "ok");
+        let calls = r#"{"currency":"USD","prices":[{"key":"a","meter":"CALL_MADE","rate":{"cost_plus":{"percent":20}}}]}"#;
         assert_eq!(
-            checked(text),
-            "`prices[0].rate.cost_plus` is not offered yet"
+            checked(calls),
+            "`prices[0].rate.cost_plus` providers do not charge for `CALL_MADE` by itself"
         );
         let deck = r#"{"currency":"USD","prices":[{"key":"a","meter":"CALL_DURATION_SECONDS","rate":{"deck":{"deck":"world"}}}]}"#;
         assert_eq!(

@@ -2,25 +2,30 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use tollbook_core::actor::Actor;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, UsageEventId, UserId};
 use tollbook_core::metering::{UsageRequest, resolve};
 use tollbook_core::money::{Price, Quantity};
 use tollbook_core::payer::PayerKind;
+use tollbook_core::time::Period;
 use uuid::Uuid;
 
 use super::{ByHand, charge_by_hand, hold_account};
 use crate::app::App;
 use crate::audit::{self, Deed};
 use crate::error::{Error, OnConstraint as _, Result};
+use crate::http::csv::{self, Chunk};
 use crate::http::input::{Input, Params, ShortText};
-use crate::http::list::{List, Paging};
-use crate::http::seller::{Listed, PayerFilter, Sale, Seller};
+use crate::http::list::Paging;
+use crate::http::seller::{Listed, Sale, Seller};
+use crate::http::span;
 use crate::metering::{self, NewUsage};
 use crate::organizations;
 
@@ -60,22 +65,111 @@ struct Cursor {
     id: Uuid,
 }
 
-/// `GET /api/admin/usage-charges`: of the payer that is named.
+/// Whose charges, and of which time.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Filter {
+    org_id: Option<OrganizationId>,
+    customer_id: Option<CustomerId>,
+    /// An instant, or the first day in the organization's zone. Without both: all of them.
+    from: Option<String>,
+    /// The first instant that is too late, or the last day.
+    to: Option<String>,
+}
+
+/// Which charges of which account.
+#[derive(Debug, Clone, Copy)]
+struct Which {
+    organization: OrganizationId,
+    account: AccountId,
+    usage: Option<UsageEventId>,
+    period: Option<Period>,
+}
+
+/// `GET /api/admin/usage-charges`: of the payer that is named, also as CSV.
 pub(crate) async fn list(
     State(app): State<App>,
     seller: Seller,
+    headers: HeaderMap,
     paging: Paging,
-    Params(filter): Params<PayerFilter>,
-) -> Result<Json<List<ChargeView>>> {
+    Params(filter): Params<Filter>,
+) -> Result<Response> {
     let (actor, listed) = seller.list(filter.org_id, filter.customer_id)?;
     let mut tx = app.db.begin(&actor).await?;
     let (organization, account) = account(&mut tx, listed).await?;
-    let after: Option<Cursor> = paging.key()?;
-    let rows = charges(&mut tx, organization, account, None, after, paging.rows()).await?;
-    Ok(Json(paging.page(rows, |charge| Cursor {
-        occurred_at: charge.occurred_at,
-        id: charge.id,
-    })?))
+    let (from, to) = (filter.from.as_deref(), filter.to.as_deref());
+    let period = if from.is_some() || to.is_some() {
+        let zone = organizations::business(&mut tx, organization).await?.zone;
+        Some(span::period(from, to, &zone, app.clock.now())?)
+    } else {
+        None
+    };
+    let which = Which {
+        organization,
+        account,
+        usage: None,
+        period,
+    };
+    if csv::is_wanted(&headers) {
+        drop(tx);
+        return as_csv(app, actor, which).await;
+    }
+    let rows = charges(&mut tx, which, paging.key()?, paging.rows()).await?;
+    Ok(Json(paging.page(rows, ChargeView::place)?).into_response())
+}
+
+async fn as_csv(app: App, actor: Actor, which: Which) -> Result<Response> {
+    const COLUMNS: [&str; 12] = [
+        "id",
+        "occurred_at",
+        "usage_type",
+        "kind",
+        "quantity",
+        "unit_price",
+        "per",
+        "amount",
+        "currency",
+        "description",
+        "invoice_id",
+        "user_id",
+    ];
+    csv::stream("usage-charges", &COLUMNS, move |after: Option<Cursor>| {
+        let app = app.clone();
+        async move {
+            let mut tx = app.db.begin(&actor).await?;
+            let rows = charges(&mut tx, which, after, csv::CHUNK).await?;
+            Ok(Chunk::new(&rows, ChargeView::place, ChargeView::cells))
+        }
+    })
+    .await
+}
+
+impl ChargeView {
+    fn place(&self) -> Cursor {
+        Cursor {
+            occurred_at: self.occurred_at,
+            id: self.id,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |it: Option<&String>| it.cloned().unwrap_or_default();
+        let id = |it: Option<Uuid>| it.map(|it| it.to_string()).unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.occurred_at.to_string(),
+            text(self.usage_type.as_ref()),
+            self.kind.clone(),
+            self.quantity.clone(),
+            text(self.unit_price.as_ref()),
+            text(self.per.as_ref()),
+            self.amount.clone(),
+            self.currency.clone(),
+            text(self.description.as_ref()),
+            id(self.invoice_id),
+            id(self.user_id),
+        ]
+    }
 }
 
 /// The account of the payer that a list is about; nobody has charges without one.
@@ -102,15 +196,14 @@ async fn account(tx: &mut PgConnection, listed: Listed) -> Result<(OrganizationI
     }
 }
 
-/// The charges in force of an account: `rows` of them after `after`, or those of one usage.
+/// The charges in force of an account, the latest first: `rows` of them after `after`.
 async fn charges(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    account: AccountId,
-    usage: Option<UsageEventId>,
+    which: Which,
     after: Option<Cursor>,
     rows: i64,
 ) -> Result<Vec<ChargeView>> {
+    let organization = which.organization;
     let rows = sqlx::query!(
         r#"select c.id, c.customer_id, c.usage_event_id, c.meter, c.kind, c.quantity, c.unit_price, c.divisor, c.amount, c.currency,
              c.description, c.invoice_id, u.user_id as "user_id?", c.occurred_at
@@ -119,13 +212,16 @@ async fn charges(
          where c.organization_id = $1 and c.account_id = $2 and ($3::uuid is null or c.usage_event_id = $3)
              and ($4::timestamptz is null or (c.occurred_at, c.id) < ($4, $5)) and c.reverses_id is null
              and not exists (select from charges r where r.organization_id = c.organization_id and r.reverses_id = c.id)
+             and ($7::timestamptz is null or c.occurred_at >= $7) and ($8::timestamptz is null or c.occurred_at < $8)
          order by c.occurred_at desc, c.id desc limit $6"#,
         organization.uuid(),
-        account.uuid(),
-        usage.map(Uuid::from),
+        which.account.uuid(),
+        which.usage.map(Uuid::from),
         after.map(|after| after.occurred_at.to_sqlx()) as Option<jiff_sqlx::Timestamp>,
         after.map(|after| after.id),
         rows,
+        which.period.map(|it| it.start().to_sqlx()) as Option<jiff_sqlx::Timestamp>,
+        which.period.map(|it| it.end().to_sqlx()) as Option<jiff_sqlx::Timestamp>,
     )
     .fetch_all(tx)
     .await?;
@@ -293,7 +389,13 @@ async fn read(
         Some(customer) => Listed::Customers(sale.organization, Some(customer)),
     };
     let (organization, account) = account(tx, listed).await?;
-    let charges = charges(tx, organization, account, Some(id), None, 100).await?;
+    let which = Which {
+        organization,
+        account,
+        usage: Some(id),
+        period: None,
+    };
+    let charges = charges(tx, which, None, 100).await?;
     Ok(Charged {
         id: id.uuid(),
         usage_type: usage.request.meter.to_string(),

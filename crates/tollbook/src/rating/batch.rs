@@ -4,16 +4,17 @@
 //! reversed, to the last digit, and charged anew.
 
 use jiff::Timestamp;
-use tollbook_core::money::{Overflow, Quantity};
+use tollbook_core::money::{Currency, Overflow, Quantity};
 use tollbook_core::rating::{ChargePart, PartKind, Rated, State, rate};
 use tollbook_core::time::Period;
 
 use super::books::{Book, Books};
 use super::in_force::{InForce, Known, drawn};
 use super::items::Item;
-use super::queue::Refusals;
+use super::queue::{Refusal, Refusals};
 use super::terms::{Prepared, Ready};
 use super::unchanged::leave_unchanged;
+use crate::costs::Cost;
 
 /// What is to be written of one usage.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ pub(super) fn rate_all<'a>(
                 outcome.unpriced += 1;
                 None
             }
-            Step::Refuse(why) => Some(why),
+            Step::Refuse(why) => Some(why.into()),
             Step::Rate(prepared, period) => {
                 let book = books.entry(item.key.account).or_default();
                 book.carry(item.occurred_at)?;
@@ -175,13 +176,15 @@ fn rate_one<'a>(
     period: Period,
     known: &'a [InForce],
     book: &mut Book,
-) -> Result<Option<Change<'a>>, String> {
-    let rated = on(book, period.start(), |state| -> Result<Rated, String> {
-        let rated = rate(&item.usage(), &prepared.terms, state).map_err(|e| e.to_string())?;
+) -> Result<Option<Change<'a>>, Refusal> {
+    let currency = prepared.terms.currency();
+    let rated = on(book, period.start(), |state| -> Result<Rated, Refusal> {
+        let wrong = |e: &dyn std::fmt::Display| Refusal::from(e.to_string());
+        let rated = rate(&item.usage(currency), &prepared.terms, state).map_err(|e| wrong(&e))?;
         if rated.is_pending() {
-            return Err("the provider's price is not known yet".into());
+            return Err(no_price(item, currency));
         }
-        state.apply(&rated).map_err(|e| e.to_string())?;
+        state.apply(&rated).map_err(|e| wrong(&e))?;
         Ok(rated)
     })?;
     if same(item, known, &rated) {
@@ -191,9 +194,25 @@ fn rate_one<'a>(
         item,
         reverse: known,
         revision: known.iter().map(|c| c.revision).max().unwrap_or(0) + 1,
-        currency: prepared.terms.currency().to_string(),
+        currency: currency.to_string(),
         charge: rated.parts,
     }))
+}
+
+/// Why a usage cannot be rated on what the provider charges for it.
+fn no_price(item: &Item, currency: Currency) -> Refusal {
+    match item.cost {
+        None => Refusal::from("no provider charges the seller for it by itself".to_owned()),
+        Some(Cost::Known {
+            currency: other, ..
+        }) => Refusal::from(format!(
+            "the provider's price is in {other}, and the plan in {currency}"
+        )),
+        Some(Cost::Pending(cost)) => Refusal {
+            why: "the provider's price is not known yet".to_owned(),
+            awaits: Some(cost),
+        },
+    }
 }
 
 /// Whether a rating says exactly what is in force.

@@ -7,8 +7,8 @@ use jiff_sqlx::ToSqlx as _;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use tollbook_core::ids::{
-    AccountId, ChargeId, GrantId, InvoiceId, OrganizationId, PlanVersionId, SubscriptionId,
-    UsageEventId,
+    AccountId, ChargeId, GrantId, InvoiceId, OrganizationId, PlanVersionId, ProviderPriceId,
+    SubscriptionId, UsageEventId,
 };
 use tollbook_core::money::{Fraction, Quantity};
 use tollbook_core::plans::Key;
@@ -39,6 +39,8 @@ pub(super) struct InForce {
     pub(super) is_counted: bool,
     /// The period in which it was counted.
     pub(super) period: Period,
+    /// The price of the provider that it was computed from.
+    pub(super) provider_price: Option<ProviderPriceId>,
 }
 
 impl InForce {
@@ -82,6 +84,7 @@ struct Row {
     is_counted: bool,
     period_start: jiff_sqlx::Timestamp,
     period_end: jiff_sqlx::Timestamp,
+    provider_price_id: Option<Uuid>,
 }
 
 /// The charges in force of these usages for these payers.
@@ -93,7 +96,7 @@ pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Kn
         Row,
         r#"select c.organization_id, c.account_id, c.usage_event_id, c.id, c.revision, c.part, c.kind, c.price_key, c.grant_id,
              c.subscription_id, c.plan_version_id, c.quantity, c.amount_numerator, c.amount_denominator, c.invoice_id, c.line_group,
-             jsonb_exists(c.trace, 'tier') as "is_counted!",
+             c.provider_price_id, jsonb_exists(c.trace, 'tier') as "is_counted!",
              coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!",
              coalesce(p.ends_at, (date_trunc('month', c.occurred_at at time zone o.zone) + interval '1 month') at time zone o.zone) as "period_end!"
          from (select distinct * from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, usage_event_id, payer)) k
@@ -148,6 +151,7 @@ impl Row {
             is_counted: self.is_counted,
             period: Period::new(self.period_start.to_jiff(), self.period_end.to_jiff())
                 .map_err(|e| stored(&e))?,
+            provider_price: self.provider_price_id.map(ProviderPriceId::from),
         })
     }
 }

@@ -5,17 +5,18 @@ use sqlx::PgConnection;
 use tollbook_core::calls::Direction;
 use tollbook_core::ids::{
     AccountId, AuthorizationId, CallId, CustomerId, OrganizationId, PhoneNumberId, PlanVersionId,
-    SubscriptionId, UsageEventId,
+    ProviderPriceId, SubscriptionId, UsageEventId,
 };
 use tollbook_core::metering::{BuiltInMeter, MeterCode};
-use tollbook_core::money::Quantity;
+use tollbook_core::money::{Currency, Quantity};
 use tollbook_core::payer::PayerKind;
 use tollbook_core::phone::{E164, Party};
 use tollbook_core::rating::{ProviderCost, Usage};
 use tollbook_core::time::{Period, Zone};
 use uuid::Uuid;
 
-use super::terms::TermsKey;
+use super::terms::{Ready, TermsKey};
+use crate::costs::{self, Cost};
 use crate::error::{Error, Result};
 use crate::invoices::PLATFORM_GRACE_SECONDS;
 
@@ -56,6 +57,8 @@ pub(super) struct Item {
     pub(super) zone: String,
     pub(super) is_invoiced_per_call: bool,
     pub(super) grace_seconds: i64,
+    /// What the provider charges who sells it, where the terms ask for that; `None`: nobody charges them for it.
+    pub(super) cost: Option<Cost>,
 }
 
 /// The call that a usage belongs to.
@@ -67,8 +70,8 @@ pub(super) struct CallSpan {
 }
 
 impl Item {
-    /// What the rules see of it.
-    pub(super) fn usage(&self) -> Usage {
+    /// What the rules see of it. A price in another currency than the terms' says nothing.
+    pub(super) fn usage(&self, currency: Currency) -> Usage {
         Usage {
             id: self.key.usage,
             meter: self.meter.clone(),
@@ -77,7 +80,22 @@ impl Item {
             is_time: self.meter.built_in() == Some(BuiltInMeter::CallDurationSeconds),
             direction: self.direction,
             destination: self.destination.clone(),
-            provider_cost: ProviderCost::Pending,
+            provider_cost: match self.cost {
+                Some(Cost::Known {
+                    price,
+                    currency: of_price,
+                    ..
+                }) if of_price == currency => ProviderCost::Known(price),
+                _ => ProviderCost::Pending,
+            },
+        }
+    }
+
+    /// The price of the provider that it is rated on.
+    pub(super) fn provider_price(&self) -> Option<ProviderPriceId> {
+        match self.cost {
+            Some(Cost::Known { id, .. }) => Some(id),
+            Some(Cost::Pending(_)) | None => None,
         }
     }
 }
@@ -125,6 +143,27 @@ pub(super) async fn items(tx: &mut PgConnection, keys: &[UsageKey]) -> Result<Ve
     .into_iter()
     .map(ItemRow::read)
     .collect()
+}
+
+/// Adds what providers charge for the items whose terms ask for it.
+pub(super) async fn add_costs(
+    tx: &mut PgConnection,
+    items: &mut [Item],
+    terms: &Ready,
+) -> Result<()> {
+    let asks = |item: &Item| {
+        let prepared = terms.get(item.terms.as_ref()?)?.as_ref().ok()?;
+        let needs = prepared
+            .terms
+            .needs_provider_cost(&item.meter, item.direction);
+        needs.then_some((item.key.organization, item.key.usage, item.payer))
+    };
+    let asked: Vec<_> = items.iter().filter_map(asks).collect();
+    let costs = costs::of_usage(tx, &asked).await?;
+    for item in items.iter_mut().filter(|item| asks(item).is_some()) {
+        item.cost = costs.get(&(item.key.usage, item.payer)).copied();
+    }
+    Ok(())
 }
 
 impl ItemRow {
@@ -179,6 +218,7 @@ impl ItemRow {
                 PayerKind::Customer => self.grace_seconds,
                 PayerKind::Organization => PLATFORM_GRACE_SECONDS,
             },
+            cost: None,
         })
     }
 

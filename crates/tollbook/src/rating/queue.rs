@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
-use tollbook_core::ids::{AccountId, OrganizationId, UsageEventId};
+use tollbook_core::ids::{AccountId, OrganizationId, ProviderCostId, UsageEventId};
 use uuid::Uuid;
 
 use super::items::UsageKey;
@@ -127,7 +127,22 @@ pub(super) async fn rows_of_account(
 }
 
 /// Why a usage, with all of its corrections, was not rated.
-pub(super) type Refusals = HashMap<UsageKey, String>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// For people.
+    pub(super) why: String,
+    /// The price of a provider that it waits for: it goes on when that is known, and its draft waits for it.
+    pub(super) awaits: Option<ProviderCostId>,
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self { why, awaits: None }
+    }
+}
+
+/// Refusals by the first event of each usage.
+pub(super) type Refusals = HashMap<UsageKey, Refusal>;
 
 /// Rated rows leave the queue; refused ones are put aside with the reason.
 pub(super) async fn settle(
@@ -142,7 +157,7 @@ pub(super) async fn settle(
             ..row.key
         };
         match refused.get(&root) {
-            Some(why) => parked.push((row.key, why.as_str())),
+            Some(refusal) => parked.push((row.key, refusal)),
             None => done.push(row.key),
         }
     }
@@ -172,20 +187,27 @@ fn columns(keys: &[UsageKey]) -> (Vec<Uuid>, Vec<Uuid>, Vec<Uuid>) {
 }
 
 /// Puts rows aside.
-pub(super) async fn park(tx: &mut PgConnection, rows: &[(UsageKey, &str)]) -> Result<()> {
+pub(super) async fn park(tx: &mut PgConnection, rows: &[(UsageKey, &Refusal)]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let (keys, errors): (Vec<UsageKey>, Vec<&str>) = rows.iter().copied().unzip();
+    let keys: Vec<UsageKey> = rows.iter().map(|(key, _)| *key).collect();
+    let errors: Vec<&str> = rows.iter().map(|(_, it)| it.why.as_str()).collect();
+    let costs: Vec<Option<Uuid>> = rows
+        .iter()
+        .map(|(_, it)| it.awaits.map(Uuid::from))
+        .collect();
     let (organizations, accounts, usages) = columns(&keys);
     sqlx::query!(
-        "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp()
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) as k (organization_id, account_id, usage_event_id, error)
+        "update rating_queue q set attempts = attempts + 1, last_error = k.error, parked_at = clock_timestamp(), cost_id = k.cost_id
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[])
+             as k (organization_id, account_id, usage_event_id, error, cost_id)
          where q.organization_id = k.organization_id and q.account_id = k.account_id and q.usage_event_id = k.usage_event_id",
         &organizations,
         &accounts,
         &usages,
         &errors as &[&str],
+        &costs as &[Option<Uuid>],
     )
     .execute(tx)
     .await?;

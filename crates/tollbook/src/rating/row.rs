@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::ids::{
     AccountId, ChargeId, CustomerId, InvoiceId, OrganizationId, PeriodId, PlanVersionId,
-    SubscriptionId,
+    ProviderPriceId, SubscriptionId,
 };
 use tollbook_core::money::{Currency, Fraction, Price, Quantity};
 use tollbook_core::payer::Payer;
@@ -68,6 +68,7 @@ pub(crate) struct ChargeRow {
     pub(crate) description: Option<String>,
     occurred_at: Timestamp,
     trace: Value,
+    pub(crate) provider_price_id: Option<ProviderPriceId>,
 }
 
 impl ChargeRow {
@@ -107,6 +108,7 @@ impl ChargeRow {
             description: None,
             occurred_at: charged.occurred_at,
             trace,
+            provider_price_id: None,
         })
     }
 
@@ -248,6 +250,7 @@ pub(crate) async fn insert<R: Borrow<ChargeRow>>(tx: &mut PgConnection, rows: &[
         &column(&rows, |r| r.occurred_at.to_sqlx()),
         &column(&rows, |r| &r.trace) as &[&Value],
         TRACE_VERSION,
+        &column(&rows, |r| r.provider_price_id.map(Uuid::from)) as &[Option<Uuid>],
     )
     .execute(tx)
     .await?;

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use tollbook_core::ids::{ChargeId, CustomerId, InvoiceId, OrganizationId};
 use tollbook_core::money::Fraction;
 use tollbook_core::payer::Payer;
-use tollbook_core::rating::PartKind;
+use tollbook_core::rating::{Item as Summand, PartKind};
 use uuid::Uuid;
 
 use super::batch::Change;
@@ -103,6 +103,12 @@ fn row(
     row.revision = change.revision;
     row.meter = Some(item.meter.to_string());
     row.call_id = item.call.map(|call| call.id.uuid());
+    let is_on_top = part
+        .trace
+        .items
+        .iter()
+        .any(|it| matches!(it, Summand::Cost { .. }));
+    row.provider_price_id = item.provider_price().filter(|_| is_on_top);
     if open.is_some_and(|open| open.is_late) {
         row.line_group = late_group(&row.line_group, item)?;
     }

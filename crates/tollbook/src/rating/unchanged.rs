@@ -57,7 +57,14 @@ impl Lines {
             .reverse
             .iter()
             .any(|known| !known.is_on_terms_of(change.item));
-        self.has_news |= change.reverse.is_empty() || before != now || on_other_terms;
+        // What two corrected prices add and take off may come to nothing, and each charge follows its own price.
+        let price = change.item.provider_price();
+        let on_other_price = change
+            .reverse
+            .iter()
+            .any(|known| known.provider_price.is_some() && known.provider_price != price);
+        self.has_news |=
+            change.reverse.is_empty() || before != now || on_other_terms || on_other_price;
         Ok(())
     }
 

@@ -15,8 +15,8 @@ use tollbook_core::rating::State;
 use super::batch::{Outcome, rate_all};
 use super::books::{self, Books};
 use super::in_force::{Known, in_force};
-use super::items::{Item, UsageKey, items};
-use super::queue::{self, Queued, Refusals};
+use super::items::{Item, UsageKey, add_costs, items};
+use super::queue::{self, Queued, Refusal, Refusals};
 use super::terms::{Ready, TermsKey};
 use super::{store, tail};
 use crate::app::App;
@@ -111,7 +111,8 @@ async fn rate_some(app: &App) -> Result<usize> {
                 tx.rollback().await?;
                 tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
                 let mut tx = app.db.begin_work(&Actor::system()).await?;
-                queue::park(&mut tx, &[(first.key, &why(&error))]).await?;
+                let refusal = Refusal::from(why(&error));
+                queue::park(&mut tx, &[(first.key, &refusal)]).await?;
                 tx.commit().await?;
                 return Ok(1);
             }
@@ -165,6 +166,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         let (since, counted_since) = reach(&batch, &known, &open);
         books = books::load(tx, &accounts, since, counted_since).await?;
     }
+    add_costs(tx, &mut batch, &terms).await?;
     let before = books.clone();
     let Outcome {
         changes,

@@ -42,6 +42,10 @@ pub(super) enum Rows {
     Grants,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
+    /// What providers charge against the prices that became known.
+    ProviderCosts,
+    /// What was posted of them day by day.
+    ProviderCostDays,
     /// Calls against usage, legs and viewers.
     Calls,
     /// Messages against usage and viewers.
@@ -76,6 +80,8 @@ impl Rows {
             Self::Subscriptions => "periods and terms",
             Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
+            Self::ProviderCosts => "prices of providers",
+            Self::ProviderCostDays => "costs by day",
             Self::Calls => "calls",
             Self::Messages => "messages",
             Self::Voicemails => "voicemails",
@@ -181,6 +187,20 @@ async fn compare(
             CHUNK
         ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
+        Rows::ProviderCosts => rows!(
+            tx,
+            "src/verify/rows/provider_costs.sql",
+            owner,
+            after,
+            CHUNK
+        ),
+        Rows::ProviderCostDays => rows!(
+            tx,
+            "src/verify/rows/provider_cost_days.sql",
+            owner,
+            after,
+            CHUNK
+        ),
         Rows::Calls => rows!(tx, "src/verify/rows/calls.sql", owner, after, CHUNK),
         Rows::Messages => rows!(tx, "src/verify/rows/messages.sql", owner, after, CHUNK),
         Rows::Voicemails => rows!(tx, "src/verify/rows/voicemails.sql", owner, after, CHUNK),

@@ -46,7 +46,7 @@ async fn due(app: &App, now: Timestamp, after: (Uuid, Uuid)) -> Result<Vec<Due>>
              ) l
          join wallets w on w.organization_id = l.organization_id and w.id = l.wallet_id
          where not exists (select from rating_queue q where q.organization_id = w.organization_id and q.account_id = w.account_id
-             and q.parked_at is null)
+             and (q.parked_at is null or q.cost_id is not null))
          order by w.organization_id, w.id limit $4"#,
         now.to_sqlx(),
         after.0,

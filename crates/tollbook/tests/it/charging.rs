@@ -77,6 +77,52 @@ async fn usage_is_charged_at_its_own_price_or_by_the_terms() {
             ["overage", "300", "0.5"]
         ]
     );
+    // The same of a period, as CSV for whoever invoices elsewhere.
+    let csv = async |user: &crate::support::User, path: String| {
+        let ask = app
+            .get(&path)
+            .user(user)
+            .organization(&acme)
+            .header("accept", "text/csv");
+        let text = ask.send().await.text;
+        let line = |line: &str| line.split_once(',').unwrap().1.to_owned();
+        text.lines().map(line).collect::<Vec<_>>()
+    };
+    let of_dana = format!("/api/admin/usage-charges?customerId={customer}");
+    let lines = csv(&admin, format!("{of_dana}&from=2026-03-02&to=2026-03-02")).await;
+    assert_eq!(
+        lines[0],
+        "occurred_at,usage_type,kind,quantity,unit_price,per,amount,currency,description,invoice_id,user_id"
+    );
+    assert_eq!(lines.len(), 4);
+    assert!(
+        lines
+            .iter()
+            .any(|it| it.contains(",manual,150,0.333,60,0.8325,USD,Satellite phone,")),
+        "{lines:?}"
+    );
+    assert_eq!(
+        csv(&admin, format!("{of_dana}&from=2026-03-03&to=2026-03-03"))
+            .await
+            .len(),
+        1
+    );
+    let used = csv(
+        &admin,
+        "/api/billing/usage/minutes?from=2026-03-02&to=2026-03-02".into(),
+    )
+    .await;
+    assert_eq!(
+        used[0],
+        "occurred_at,usage_type,quantity,user_id,customer_id,call_id,resource_type,resource_id,corrects_id"
+    );
+    assert_eq!(used.len(), 3);
+    let before = csv(
+        &admin,
+        "/api/billing/usage/minutes?from=2026-03-01&to=2026-03-01".into(),
+    )
+    .await;
+    assert_eq!(before.len(), 1);
     // Rating again leaves both alone.
     let count = app.count("select count(*) from charges").await;
     app.queue_again(&acme).await;

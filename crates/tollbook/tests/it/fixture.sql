@@ -75,6 +75,15 @@ insert into transcripts (organization_id, call_id, viewer_ids)
 insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, occurred_at) values
     (pg_temp.id(1), pg_temp.id(73), 'organization', 'openphone', 'call', pg_temp.id(61), pg_temp.at(1)),
     (pg_temp.id(1), pg_temp.id(74), 'platform', 'openphone', 'call', pg_temp.id(62), pg_temp.at(2));
+insert into provider_prices (organization_id, id, cost_id, bearer, revision, source, amount, change, currency, known_at)
+    select c.organization_id, pg_temp.id(n + 2), c.id, c.bearer, 1, 'asked', price, price, 'USD', pg_temp.at(3)
+    from (values (73, 0.0085), (74, 0.013)) k (n, price) join provider_costs c on c.id = pg_temp.id(n);
+update provider_costs c set amount = p.amount, currency = p.currency, known_at = p.known_at, revision = p.revision
+    from provider_prices p where p.organization_id = c.organization_id and p.cost_id = c.id and c.organization_id = pg_temp.id(1);
+insert into provider_cost_days (organization_id, id, bearer, provider, meter, currency, day, amount, total, prices, amount_minor, minor_digits) values
+    (pg_temp.id(1), pg_temp.id(77), 'organization', 'openphone', 'CALL_DURATION_SECONDS', 'USD', '2026-03-04', 0.0085, 0.0085, 1, 1, 2),
+    (pg_temp.id(1), pg_temp.id(78), 'platform', 'openphone', 'CALL_DURATION_SECONDS', 'USD', '2026-03-04', 0.013, 0.013, 1, 1, 2);
+insert into cost_postings (organization_id, posted_until) values (pg_temp.id(1), '2026-03-01');
 insert into live_events (organization_id, kind, subject_id) values (pg_temp.id(1), 'call.ringing', pg_temp.id(61));
 
 -- Usage.
@@ -82,6 +91,8 @@ insert into meters (organization_id, code, name, base_unit) values (pg_temp.id(1
 insert into usage_events (organization_id, id, meter, quantity, occurred_at, idempotency_key, key_digest, request_hash, customer_id)
     select pg_temp.id(1), pg_temp.id(80 + n), 'errand', 1, pg_temp.at(n), 'key ' || n, pg_temp.digest(80 + n, 16), pg_temp.digest(80 + n, 16), pg_temp.id(50 + n)
     from generate_series(1, 2) n;
+insert into number_months (organization_id, id, mapping_id, period_start, period_end, user_id, usage_event_id)
+    values (pg_temp.id(1), pg_temp.id(84), pg_temp.id(34), pg_temp.at(0), pg_temp.at(31), pg_temp.id(12), pg_temp.id(81));
 insert into usage_counters (organization_id, meter, period_start, period_end) values (pg_temp.id(1), 'errand', pg_temp.at(0), pg_temp.at(31));
 insert into number_counters (organization_id, id, mapping_id, period_start, period_end) values (pg_temp.id(1), pg_temp.id(83), pg_temp.id(34), pg_temp.at(0), pg_temp.at(31));
 insert into rating_queue (lane, organization_id, account_id, usage_event_id) values (0, pg_temp.id(1), pg_temp.id(41), pg_temp.id(81));
@@ -163,10 +174,18 @@ insert into ledger_accounts (organization_id, id, payer, kind, customer_id, curr
     (pg_temp.id(1), pg_temp.id(148), 'customer', 'receivable', pg_temp.id(51), 'USD'), (pg_temp.id(1), pg_temp.id(149), 'customer', 'revenue', null, 'USD'),
     (pg_temp.id(1), pg_temp.id(150), 'organization', 'receivable', null, 'USD'), (pg_temp.id(1), pg_temp.id(151), 'organization', 'revenue', null, 'USD');
 insert into ledger_entries (organization_id, id, payer, document, document_id, occurred_at) values
-    (pg_temp.id(1), pg_temp.id(152), 'customer', 'invoice', pg_temp.id(111), pg_temp.at(31)), (pg_temp.id(1), pg_temp.id(153), 'organization', 'invoice', pg_temp.id(113), pg_temp.at(31));
+    (pg_temp.id(1), pg_temp.id(152), 'customer', 'invoice', pg_temp.id(111), pg_temp.at(31)), (pg_temp.id(1), pg_temp.id(153), 'organization', 'invoice', pg_temp.id(113), pg_temp.at(31)),
+    (pg_temp.id(1), pg_temp.id(181), 'customer', 'cost', pg_temp.id(77), pg_temp.at(3)), (pg_temp.id(1), pg_temp.id(182), 'organization', 'cost', pg_temp.id(78), pg_temp.at(3));
 insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency) values
     (pg_temp.id(1), pg_temp.id(154), pg_temp.id(152), pg_temp.id(148), pg_temp.id(149), 100, 'USD'),
     (pg_temp.id(1), pg_temp.id(155), pg_temp.id(153), pg_temp.id(150), pg_temp.id(151), 100, 'USD');
+-- What providers charge: seen by who bears it.
+insert into ledger_accounts (organization_id, id, payer, kind, meter, currency) values
+    (pg_temp.id(1), pg_temp.id(183), 'customer', 'provider_cost', 'CALL_DURATION_SECONDS', 'USD'), (pg_temp.id(1), pg_temp.id(184), 'customer', 'provider_payable', '', 'USD'),
+    (pg_temp.id(1), pg_temp.id(185), 'organization', 'provider_cost', 'CALL_DURATION_SECONDS', 'USD'), (pg_temp.id(1), pg_temp.id(186), 'organization', 'provider_payable', '', 'USD');
+insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency, is_cost) values
+    (pg_temp.id(1), pg_temp.id(187), pg_temp.id(181), pg_temp.id(183), pg_temp.id(184), 1, 'USD', true),
+    (pg_temp.id(1), pg_temp.id(188), pg_temp.id(182), pg_temp.id(185), pg_temp.id(186), 1, 'USD', true);
 
 -- Operations.
 insert into jobs (id, organization_id, kind, payload) values (pg_temp.id(161), pg_temp.id(1), 'retain', '{}');

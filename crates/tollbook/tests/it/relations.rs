@@ -39,14 +39,17 @@ const RELATIONS: [&str; 24] = [
 const MORE: &str = "
 update calls set provider = 'twilio';
 update recordings set provider = 'twilio';
-update provider_costs set provider = 'twilio', amount = case bearer when 'platform' then 0.013 else 0.0085 end, currency = 'USD', known_at = now();
+update provider_costs set provider = 'twilio';
 insert into calls (organization_id, id, provider, conversation_sid, integration_id, direction, state, outcome, started_at, ended_at, viewer_ids, customer_id)
     select c.organization_id, overlay(c.id::text placing '9' from 34)::uuid, 'mightycall', 'MC' || c.conversation_sid, c.integration_id, 'incoming', 'ended', 'answered',
         c.started_at, c.started_at + interval '1 minute', c.viewer_ids, c.customer_id from calls c;
 insert into recordings (organization_id, id, call_id, provider, sid, occurred_at, viewer_ids)
     select r.organization_id, overlay(r.id::text placing '9' from 34)::uuid, r.call_id, 'mightycall', 'M' || r.sid, r.occurred_at, r.viewer_ids from recordings r;
-insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, occurred_at, amount, currency, known_at)
-    select r.organization_id, gen_random_uuid(), 'organization', 'twilio', 'recording', r.id, r.occurred_at, 0.0025, 'USD', now() from recordings r where r.provider = 'twilio';
+insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, occurred_at)
+    select r.organization_id, gen_random_uuid(), 'organization', 'twilio', 'recording', r.id, r.occurred_at from recordings r where r.provider = 'twilio';
+insert into provider_prices (organization_id, id, cost_id, bearer, revision, source, amount, change, currency, known_at)
+    select c.organization_id, gen_random_uuid(), c.id, c.bearer, 1, 'asked', 0.0025, 0.0025, 'USD', now() from provider_costs c where c.subject = 'recording';
+update provider_costs set amount = 0.0025, currency = 'USD', known_at = now(), revision = 1 where subject = 'recording';
 insert into usage_events (organization_id, id, meter, quantity, occurred_at, idempotency_key, key_digest, request_hash, mapping_id, metadata)
     select m.organization_id, gen_random_uuid(), t.meter, t.quantity, '2026-03-05Z', t.meter, substring(sha256(convert_to(t.meter, 'UTF8')) for 16), substring(sha256('x') for 16), m.id, '{\"a\": 1}'
     from (values ('CALL_DURATION_SECONDS', 61), ('SMS_SENT', 1)) t (meter, quantity)

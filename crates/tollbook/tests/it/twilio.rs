@@ -134,7 +134,7 @@ impl World {
     /// What is counted for the organization, corrections taken together.
     async fn usage(&self) -> Vec<String> {
         let query = format!(
-            "select meter || ' ' || trim_scale(sum(quantity)) from usage_events where organization_id = '{}'
+            "select meter || ' ' || trim_scale(sum(quantity)) from usage_events where organization_id = '{}' and meter <> 'number_month'
              group by meter having sum(quantity) <> 0 order by meter",
             self.acme.id
         );
@@ -143,7 +143,7 @@ impl World {
 
     async fn costs(&self) -> Vec<String> {
         let query = "select concat_ws(' ', subject, bearer, coalesce(trim_scale(amount)::text, 'pending'), currency, asks)
-            from provider_costs order by subject, occurred_at, subject_id";
+            from provider_costs where subject <> 'number' order by subject, occurred_at, subject_id";
         self.rows(query).await
     }
 
@@ -585,7 +585,10 @@ async fn an_account_has_nothing_to_say_of_anothers_number() {
     world.app.app.settle().await.unwrap();
     assert!(world.calls().await.is_empty());
     assert_eq!(
-        world.app.count("select count(*) from usage_events").await,
+        world
+            .app
+            .count("select count(*) from usage_events where meter <> 'number_month'")
+            .await,
         0
     );
     assert_eq!(
@@ -839,4 +842,229 @@ async fn an_account_is_connected_with_its_own_fields() {
         let answer = connect(body.clone()).await.expect(422);
         assert_eq!(answer["errors"][0]["field"], field, "{body}");
     }
+}
+
+/// An organization on the platform's own account, which charges it a fifth on top of what Twilio does and a dollar for each
+/// number.
+async fn sold_to() -> (World, User) {
+    let app = TestApp::start().await;
+    let twilio = stand_in(&app, 60).await;
+    let acme = app.organization("Acme").await;
+    let member = app.member(&acme).await;
+    let account_sid = account(&twilio, TOKEN, &[SALES]);
+    let integration = connect_twilio(&app.app, &twilio, None, "Twilio", &account_sid, TOKEN)
+        .await
+        .unwrap();
+    let boss = app.platform_admin().await;
+    let world = World {
+        app,
+        twilio,
+        acme,
+        member,
+        integration,
+        account_sid,
+    };
+    let path = "/api/admin/billing-plans";
+    let plan = include_str!("../../../core/tests/plans/platform_billing.json");
+    let plan = world
+        .app
+        .post(path)
+        .user(&boss)
+        .json(&serde_json::from_str(plan).unwrap());
+    let plan = plan.send().await.expect(201)["id"].clone();
+    let body = json!({"orgId": world.acme.id, "planId": plan, "startDate": "2026-03-01"});
+    let ask = world
+        .app
+        .post("/api/admin/org-subscriptions")
+        .user(&boss)
+        .json(&body);
+    ask.send().await.expect(201);
+    let number = world
+        .rows("select id::text from phone_numbers")
+        .await
+        .remove(0);
+    let mapping = world
+        .app
+        .post(&format!("/api/numbers/{number}/mapping"))
+        .user(&boss);
+    let body = json!({"organizationId": world.acme.id});
+    mapping.json(&body).send().await.expect(201);
+    world.assign().await;
+    (world, boss)
+}
+
+impl World {
+    async fn of_member(&self, what: &str) -> serde_json::Value {
+        let path = format!("/api/users/{}/{what}", self.member.id);
+        let ask = self
+            .app
+            .get(&path)
+            .user(&self.member)
+            .organization(&self.acme);
+        ask.send().await.expect(200)
+    }
+}
+
+fn sums(bill: &serde_json::Value) -> String {
+    let fields = [
+        "mode",
+        "currency",
+        "callCosts",
+        "recordingCosts",
+        "numberCosts",
+        "total",
+    ];
+    let texts = fields.map(|field| bill[field].as_str().unwrap().to_owned());
+    format!("{}; {} pending", texts.join(" "), bill["pending"])
+}
+
+#[tokio::test]
+async fn a_user_is_billed_what_the_platform_charges_on_top_of_the_provider() {
+    let (world, boss) = sold_to().await;
+    world.pass(1).await;
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::Answered))
+        .unwrap();
+    world.pass(100).await;
+    // The number's price is on a list, the others are not known yet.
+    assert_eq!(
+        sums(&world.of_member("bill").await),
+        "platform USD 0 0 1 1; 2 pending"
+    );
+    let months = "select concat_ws(' ', bearer, trim_scale(amount), currency) from provider_costs where subject = 'number'";
+    assert_eq!(world.rows(months).await, ["platform 1.15 USD"]);
+    world.pass(900).await;
+    // 0.045 and 0.005 with a fifth on top, and a dollar.
+    assert_eq!(
+        sums(&world.of_member("bill?month=2026-03").await),
+        "platform USD 0.054 0.006 1 1.06; 0 pending"
+    );
+    assert_eq!(
+        sums(&world.of_member("bill?month=2026-02").await),
+        "platform USD 0 0 0 0; 0 pending"
+    );
+    let analytics = world.of_member("analytics?from=2026-02&to=2026-03").await;
+    assert_eq!(
+        analytics,
+        json!({
+            "userId": world.member.id, "mode": "platform", "phoneNumbers": 1,
+            "callsMade": 0, "callsReceived": 1, "durationSeconds": 61, "recordings": 1, "pending": 0,
+            "costs": [{"currency": "USD", "callCosts": "0.054", "recordingCosts": "0.006", "numberCosts": "1", "total": "1.06"}],
+            "months": [
+                {"month": "2026-02", "callsMade": 0, "callsReceived": 0, "durationSeconds": 0, "recordings": 0, "pending": 0, "costs": []},
+                {"month": "2026-03", "callsMade": 0, "callsReceived": 1, "durationSeconds": 61, "recordings": 1, "pending": 0,
+                    "costs": [{"currency": "USD", "callCosts": "0.054", "recordingCosts": "0.006", "numberCosts": "1", "total": "1.06"}]}]
+        })
+    );
+    // The platform earns 0.01 on call and recording, and loses on the number.
+    let path = format!("/api/admin/margin?by=number&orgId={}", world.acme.id);
+    let margin = world.app.get(&path).user(&boss).send().await.expect(200);
+    assert_eq!(
+        margin["data"][0]["amounts"],
+        json!([{"currency": "USD", "revenue": "1.06", "cost": "1.2", "margin": "-0.14"}])
+    );
+    // Others do not see it, and the organization's admin does.
+    let path = format!("/api/users/{}/bill", world.member.id);
+    let colleague = world.app.member(&world.acme).await;
+    let admin = world.app.admin(&world.acme).await;
+    let elsewhere = world.app.organization("Elsewhere").await;
+    let stranger = world.app.admin(&elsewhere).await;
+    for (user, organization, status) in [
+        (&colleague, &world.acme, 403),
+        (&admin, &world.acme, 200),
+        (&stranger, &world.acme, 404),
+        (&stranger, &elsewhere, 404),
+    ] {
+        let ask = world.app.get(&path).user(user).organization(organization);
+        assert_eq!(ask.send().await.status, status);
+    }
+    let ask = world.app.get(&format!("{path}?month=2026-13")).user(&admin);
+    let refused = ask.send().await.expect(422);
+    assert_eq!(refused["errors"][0]["field"], "month");
+    // What the platform pays is not the organization's to see, whatever it chooses to show.
+    let mode = format!("/api/orgs/{}/billing-mode", world.acme.id);
+    let put = async |user: &User, body| {
+        let ask = world.app.request(reqwest::Method::PUT, &mode);
+        ask.user(user).json(&body).send().await
+    };
+    assert_eq!(
+        put(&colleague, json!({"mode": "pass_through"}))
+            .await
+            .status,
+        403
+    );
+    put(&admin, json!({"mode": "free"})).await.expect(422);
+    put(&admin, json!({"mode": "pass_through"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        sums(&world.of_member("bill").await),
+        "pass_through USD 0 0 0 0; 0 pending"
+    );
+    // The next month is one more of the number, and recording it again is not.
+    world.pass(31 * 86_400).await;
+    world.pass(60).await;
+    let numbers = "select concat_ws(' ', sum(quantity)::integer, count(*)) from usage_events where meter = 'number_month'";
+    assert_eq!(world.rows(numbers).await, ["2 2"]);
+}
+
+#[tokio::test]
+async fn a_user_who_pays_the_provider_directly_sees_what_it_charges() {
+    let world = World::new().await;
+    let admin = world.app.admin(&world.acme).await;
+    let path = format!("/api/orgs/{}/billing-mode", world.acme.id);
+    let ask = world.app.request(reqwest::Method::PUT, &path).user(&admin);
+    ask.json(&json!({"mode": "pass_through"}))
+        .send()
+        .await
+        .expect(200);
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::Answered))
+        .unwrap();
+    world.pass(30).await;
+    world
+        .twilio
+        .sandbox
+        .play(&world.call(Ending::NoAnswer))
+        .unwrap();
+    world.pass(7200).await;
+    // What nobody answered is the number's owner's, as the call that was.
+    let costs = world
+        .rows("select trim_scale(sum(amount))::text from provider_costs where subject = 'call'")
+        .await;
+    let bill = world.of_member("bill").await;
+    assert_eq!(bill["callCosts"], costs[0].as_str());
+    assert_eq!(
+        (&bill["recordingCosts"], &bill["numberCosts"], &bill["mode"]),
+        (&json!("0.005"), &json!("1.15"), &json!("pass_through"))
+    );
+    let analytics = world.of_member("analytics").await;
+    assert_eq!(
+        (
+            &analytics["callsReceived"],
+            analytics["months"].as_array().unwrap().len()
+        ),
+        (&json!(2), 12)
+    );
+    // The provider says it anew a day later: what it corrected is known.
+    world
+        .app
+        .change("update provider_costs set ask_at = '2026-03-02Z' where subject = 'recording' and ask_at is not null")
+        .await;
+    world.pass(60).await;
+    assert_eq!(
+        world.rows("select asks::text from provider_costs where subject = 'recording' and ask_at is null").await.len(),
+        1,
+        "asked for once more, and then no more"
+    );
+    assert_eq!(
+        world
+            .rows("select revision::text from provider_costs where subject = 'recording'")
+            .await,
+        ["1"]
+    );
 }

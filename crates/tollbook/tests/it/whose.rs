@@ -1,6 +1,7 @@
 //! Saying whose a call is: its usage goes with it, and is rated anew on whoever pays.
 
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tollbook_core::ids::CustomerId;
 use tollbook_providers::openphone::Surface;
 use tollbook_providers::openphone::sandbox::ScriptedCall;
@@ -280,19 +281,21 @@ async fn a_call_is_read_with_its_timeline_its_legs_its_charge_and_its_cost_by_wh
     assert!(charge["parts"][0]["trace"].is_object());
     assert!(seen.get("providerCost").is_none(), "not known is not zero");
     for (bearer, is_shown) in [("platform", false), ("organization", true)] {
-        let mut tx = desk.app.platform().await;
-        sqlx::query(
-            "insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, amount, currency, occurred_at, known_at)
-             values ($1, gen_random_uuid(), $2, 'openphone', 'call', $3, 0.02, 'USD', now(), now())
-             on conflict (organization_id, subject, subject_id) do update set bearer = excluded.bearer",
-        )
-        .bind(desk.acme.id.uuid())
-        .bind(bearer)
-        .bind(call)
-        .execute(&mut *tx)
+        // Who bears a cost does not change: it is made anew, as nobody may.
+        let mut owner = PgConnection::connect(desk.app.superuser_url())
+            .await
+            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "set session_replication_role = replica; delete from provider_prices; delete from provider_costs;
+             insert into provider_costs (organization_id, id, bearer, provider, subject, subject_id, amount, currency, occurred_at, known_at, revision)
+             values ('{0}', '{1}', '{bearer}', 'openphone', 'call', '{1}', 0.02, 'USD', now(), now(), 1);
+             insert into provider_prices (organization_id, id, cost_id, bearer, revision, source, amount, change, currency, known_at)
+             values ('{0}', '{1}', '{1}', '{bearer}', 1, 'asked', 0.02, 0.02, 'USD', now())",
+            desk.acme.id, call
+        )))
+        .execute(&mut owner)
         .await
         .unwrap();
-        tx.commit().await.unwrap();
         let seen = read(&desk.ann, &desk.acme).await.expect(200);
         assert_eq!(seen.get("providerCost").is_some(), is_shown, "{bearer}");
     }

@@ -106,3 +106,12 @@ pub(super) fn message(account: &Account, message: &Message) -> Value {
         "uri": format!("/2010-04-01/Accounts/{}/Messages/{}.json", account.sid, message.sid),
     })
 }
+
+/// What numbers of the pool's country cost by the month.
+pub(super) fn number_prices() -> Value {
+    let price = |kind: &str, price: &str| json!({"number_type": kind, "base_price": price, "current_price": price});
+    json!({
+        "country": "United States", "iso_country": "US", "price_unit": "USD",
+        "phone_number_prices": [price("local", "1.15"), price("toll free", "2.15")],
+    })
+}

@@ -40,6 +40,12 @@ const NOT_FOUND: Refused = Refused {
     message: "The requested resource was not found",
 };
 
+const REFUSED: Refused = Refused {
+    status: StatusCode::UNAUTHORIZED,
+    code: 20_003,
+    message: "Authenticate",
+};
+
 pub(super) fn router(sandbox: &Sandbox) -> Router {
     // One parameter takes a file name such as `CA….json`: the suffix is cut off where it is read.
     let account = Router::new()
@@ -65,6 +71,7 @@ pub(super) fn router(sandbox: &Sandbox) -> Router {
         .layer(from_fn_with_state(sandbox.clone(), guarded));
     Router::new()
         .nest("/2010-04-01/Accounts", account)
+        .route("/v1/PhoneNumbers/Countries/{country}", get(number_prices))
         .route("/_sandbox/twilio/knobs", get(show_knobs).put(put_knobs))
         .with_state(sandbox.clone())
 }
@@ -110,11 +117,6 @@ async fn guarded(Shared(sandbox): Shared<Sandbox>, mut request: Request, next: N
 
 /// The account's own token opens it; its sid stands in the path.
 fn open(state: &State, request: &Request) -> Result<Opened, Refused> {
-    const REFUSED: Refused = Refused {
-        status: StatusCode::UNAUTHORIZED,
-        code: 20_003,
-        message: "Authenticate",
-    };
     // Within the nested router the path begins with the account.
     let path = request.uri().path().trim_start_matches('/');
     let sid = path.split('/').next().unwrap_or_default();
@@ -178,6 +180,25 @@ async fn available(
             .collect();
         Ok(json!({"available_phone_numbers": found, "uri": ""}))
     })
+}
+
+/// The price list of numbers, for whoever has an account.
+async fn number_prices(
+    Shared(sandbox): Shared<Sandbox>,
+    Path(country): Path<String>,
+    headers: HeaderMap,
+) -> Answered {
+    let (user, password) = basic(&headers).ok_or(REFUSED)?;
+    let state = sandbox.state();
+    let is_theirs =
+        |account: &Account| account.sid == user && account.auth_token.reveal() == password;
+    if !state.accounts.iter().any(is_theirs) {
+        return Err(REFUSED);
+    }
+    if country != "US" {
+        return Err(NOT_FOUND);
+    }
+    Ok(Json(json::number_prices()).into_response())
 }
 
 async fn numbers((Shared(sandbox), Extension(opened)): In, Query(query): Query<Pairs>) -> Answered {
