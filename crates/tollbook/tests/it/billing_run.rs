@@ -1,12 +1,14 @@
 //! The billing run: what it makes, what it holds back, and that stopping it or starting it twice changes nothing.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
+use tokio::process::Command;
 use tollbook::{BillingRun, RunProgress, RunReport};
 
 use crate::support::{Incoming, NewUsage, Organization, TestApp, User, at, per_minute};
@@ -247,6 +249,55 @@ async fn runs_at_once_that_are_stopped_make_the_same_as_one() {
     let bills = broken.texts(BILLS).await;
     assert_eq!(bills, whole.texts(BILLS).await);
     // First fee, March with April's fee, April with May's.
+    assert_eq!(bills.len(), 5 * 4 * 3);
+    assert_eq!(broken.texts(GAPS).await, [""; 0]);
+    broken.assert_clean().await;
+}
+
+/// `tollbook billing run` for what was due by then, on the database of an application whose clock stands still.
+fn command(app: &TestApp, folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollbook"));
+    command
+        .env_clear()
+        .env("DATABASE_URL", &app.database().url)
+        .env("TOLLBOOK_DATA_DIR", folder)
+        .current_dir(folder)
+        .args(["billing", "run", "--at", "2026-05-02T00:00:00Z"]);
+    command
+}
+
+#[tokio::test]
+async fn a_command_that_is_killed_ten_times_makes_the_same_as_one_that_is_left_alone() {
+    let (whole, broken) = (world().await, world().await);
+    let folder = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    let output = command(&whole, folder.path()).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let takes = began.elapsed();
+    let mut random = StdRng::seed_from_u64(11);
+    let mut between = 0;
+    for n in 0..10 {
+        let mut run = command(&broken, folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Later and later, since a busy machine takes longer.
+        let percent = random.random_range(10..100) * (5 + n) / 5;
+        let time = takes * percent / 100;
+        if tokio::time::timeout(time, run.wait()).await.is_err() {
+            run.kill().await.unwrap();
+        }
+        let made = broken
+            .count("select count(*) from invoices where state <> 'draft'")
+            .await;
+        between += u32::from(0 < made && made < 60);
+    }
+    assert!(between > 0, "no run was killed halfway");
+    let output = command(&broken, folder.path()).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let bills = broken.texts(BILLS).await;
+    assert_eq!(bills, whole.texts(BILLS).await);
     assert_eq!(bills.len(), 5 * 4 * 3);
     assert_eq!(broken.texts(GAPS).await, [""; 0]);
     broken.assert_clean().await;
