@@ -777,7 +777,7 @@ async fn no_more_than_the_cap_is_carried_into_a_cycle_whenever_its_usage_comes()
 }
 
 #[tokio::test]
-async fn what_is_given_back_of_a_fee_goes_back_to_the_wallet_that_paid_it() {
+async fn what_is_given_back_of_a_fee_is_drawn_less_of_the_wallet_that_paid_it() {
     let sold = Sold::new().await;
     let wallet = json!({"customerId": sold.firm.dana, "currency": "USD"});
     let wallet = sold.app.posted(&sold.firm, "/api/admin/wallets", &wallet);
@@ -788,14 +788,14 @@ async fn what_is_given_back_of_a_fee_goes_back_to_the_wallet_that_paid_it() {
         .posted(&sold.firm, &path, &credit)
         .await
         .expect(201);
-    let balance = "select trim_scale(balance)::text from wallets";
+    let balance = "select format('%s %s', trim_scale(balance), trim_scale(round(undrawn_numerator / undrawn_denominator, 4))) from wallets";
     sold.until("2026-03-08T00:00:00Z").await;
-    assert_eq!(sold.app.texts(balance).await, ["19"]);
+    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
     // A pause of ten days from the eleventh on, said in advance: the first invoice is final.
     sold.act("pause", &json!({"at": "2026-03-11", "until": "2026-03-21"}))
         .await;
-    assert_eq!(sold.app.texts(balance).await, ["29"]);
+    assert_eq!(sold.app.texts(balance).await, ["19 -10"]);
     sold.act("resume", &json!({})).await;
-    assert_eq!(sold.app.texts(balance).await, ["19"]);
+    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
     sold.app.assert_clean().await;
 }
