@@ -775,27 +775,3 @@ async fn no_more_than_the_cap_is_carried_into_a_cycle_whenever_its_usage_comes()
     );
     sold.app.assert_clean().await;
 }
-
-#[tokio::test]
-async fn what_is_given_back_of_a_fee_is_drawn_less_of_the_wallet_that_paid_it() {
-    let sold = Sold::new().await;
-    let wallet = json!({"customerId": sold.firm.dana, "currency": "USD"});
-    let wallet = sold.app.posted(&sold.firm, "/api/admin/wallets", &wallet);
-    let wallet = wallet.await.expect(201)["id"].as_str().unwrap().to_owned();
-    let path = format!("/api/admin/wallets/{wallet}/movements");
-    let credit = json!({"kind": "top_up", "amount": "50", "reference": "transfer 1"});
-    sold.app
-        .posted(&sold.firm, &path, &credit)
-        .await
-        .expect(201);
-    let balance = "select format('%s %s', trim_scale(balance), trim_scale(round(undrawn_numerator / undrawn_denominator, 4))) from wallets";
-    sold.until("2026-03-08T00:00:00Z").await;
-    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
-    // A pause of ten days from the eleventh on, said in advance: the first invoice is final.
-    sold.act("pause", &json!({"at": "2026-03-11", "until": "2026-03-21"}))
-        .await;
-    assert_eq!(sold.app.texts(balance).await, ["19 -10"]);
-    sold.act("resume", &json!({})).await;
-    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
-    sold.app.assert_clean().await;
-}
