@@ -775,3 +775,28 @@ async fn no_more_than_the_cap_is_carried_into_a_cycle_whenever_its_usage_comes()
     );
     sold.app.assert_clean().await;
 }
+
+#[tokio::test]
+async fn what_is_given_back_of_a_fee_that_a_wallet_paid_is_drawn_less() {
+    let sold = Sold::new().await;
+    let wallet = json!({"customerId": sold.firm.dana, "currency": "USD"});
+    let wallet = sold.app.posted(&sold.firm, "/api/admin/wallets", &wallet);
+    let wallet = wallet.await.expect(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/admin/wallets/{wallet}/movements");
+    let credit = json!({"kind": "top_up", "amount": "50", "reference": "transfer 1"});
+    sold.app
+        .posted(&sold.firm, &path, &credit)
+        .await
+        .expect(201);
+    // The fee of March was on a final document before there was a wallet; that of April is drawn, and final too when some
+    // of it is given back: so the next charges are drawn less.
+    let balance = "select format('%s %s', trim_scale(balance), trim_scale(round(undrawn_numerator / undrawn_denominator, 4))) from wallets";
+    sold.until("2026-04-05T00:00:00Z").await;
+    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
+    sold.act("pause", &json!({"at": "2026-04-11", "until": "2026-04-21"}))
+        .await;
+    assert_eq!(sold.app.texts(balance).await, ["19 -10.3333"]);
+    sold.act("resume", &json!({})).await;
+    assert_eq!(sold.app.texts(balance).await, ["19 0"]);
+    sold.app.assert_clean().await;
+}
