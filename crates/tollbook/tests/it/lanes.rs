@@ -1,10 +1,10 @@
-//! Workers share the rating queue: what one of them holds keeps no other from the rest.
+//! Workers share the queues: what one of them holds keeps no other from the rest, and a call that rings waits for none.
 
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use crate::support::{NewUsage, TestApp};
+use crate::support::{Incoming, NewUsage, TestApp};
 
 /// Lanes that one worker takes at a time.
 const OF_ONE: usize = 32;
@@ -52,4 +52,66 @@ async fn a_worker_finds_the_lanes_that_another_has_left() {
     other.rollback().await.unwrap();
     app.settle().await;
     assert_eq!(lanes(&app).await, Vec::<i16>::new());
+}
+
+/// Interpreters that wait for somebody's persons.
+const BLOCKED: &str = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
+
+#[tokio::test]
+async fn a_call_that_rings_is_seen_while_all_else_is_held_up() {
+    let app = TestApp::start().await;
+    let acme = app.organization("Acme").await;
+    let admin = app.admin(&acme).await;
+    let line = app.line(&acme, &admin, "+12125550142").await;
+    let at = app.now();
+    let ended = [
+        "+12125550180",
+        "+12125550181",
+        "+12125550182",
+        "+12125550183",
+    ];
+    let mut other = app.platform().await;
+    for from in ended {
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text || $2, 0))")
+            .bind(acme.id.uuid())
+            .bind(from)
+            .execute(&mut *other)
+            .await
+            .unwrap();
+    }
+    let tell = async |ended: &[&str]| {
+        for from in ended {
+            let sid = format!("AC-ended-{from}");
+            let call = Incoming {
+                sid: &sid,
+                from,
+                at,
+            };
+            app.deliver(&line, &call.missed(&line)).await.expect(204);
+        }
+    };
+    // Several for the second, since one may be in the lane of the first.
+    tell(&ended[..1]).await;
+    app.eventually("one is held up", async || app.count(BLOCKED).await == 1)
+        .await;
+    tell(&ended[1..]).await;
+    app.eventually("both are held up", async || app.count(BLOCKED).await == 2)
+        .await;
+    for n in 0..6 {
+        let (sid, from) = (format!("AC-rings-{n}"), format!("+1212555019{n}"));
+        let (sid, from) = (&*sid, &*from);
+        let call = Incoming { sid, from, at };
+        app.deliver(&line, &call.ringing(&line)).await.expect(204);
+    }
+    app.eventually("phones ring", async || {
+        app.count("select count(*) from calls where state = 'ringing'")
+            .await
+            > 0
+    })
+    .await;
+    assert_eq!(app.count(BLOCKED).await, 2);
+    other.rollback().await.unwrap();
+    app.settle().await;
+    assert_eq!(app.count("select count(*) from calls").await, 10);
 }
