@@ -83,22 +83,12 @@ impl Price {
 
     /// The sum.
     pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
-        self.0
-            .0
-            .checked_add(other.0.0)
-            .filter(within)
-            .map(|sum| Self(Fixed(sum)))
-            .ok_or(Overflow)
+        self.0.checked_add(other.0).map(Self)
     }
 
     /// The difference, which may be negative.
     pub fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
-        self.0
-            .0
-            .checked_sub(other.0.0)
-            .filter(within)
-            .map(|difference| Self(Fixed(difference)))
-            .ok_or(Overflow)
+        self.0.checked_sub(other.0).map(Self)
     }
 
     /// The value as a fraction.
@@ -151,22 +141,12 @@ impl Quantity {
 
     /// The sum.
     pub fn checked_add(self, other: Self) -> Result<Self, Overflow> {
-        self.0
-            .0
-            .checked_add(other.0.0)
-            .filter(within)
-            .map(|sum| Self(Fixed(sum)))
-            .ok_or(Overflow)
+        self.0.checked_add(other.0).map(Self)
     }
 
     /// The difference, which may be negative.
     pub fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
-        self.0
-            .0
-            .checked_sub(other.0.0)
-            .filter(within)
-            .map(|difference| Self(Fixed(difference)))
-            .ok_or(Overflow)
+        self.0.checked_sub(other.0).map(Self)
     }
 
     /// So many times as much, as when minutes become seconds.
@@ -195,6 +175,16 @@ fn within(units: &i128) -> bool {
 }
 
 impl Fixed {
+    fn checked_add(self, other: Self) -> Result<Self, Overflow> {
+        let sum = self.0.checked_add(other.0).filter(within);
+        sum.map(Self).ok_or(Overflow)
+    }
+
+    fn checked_sub(self, other: Self) -> Result<Self, Overflow> {
+        let difference = self.0.checked_sub(other.0).filter(within);
+        difference.map(Self).ok_or(Overflow)
+    }
+
     fn from_whole(whole: i128) -> Result<Self, DecimalError> {
         whole
             .checked_mul(ONE)
