@@ -34,6 +34,26 @@ struct World {
 }
 
 impl World {
+    /// An organization, and an account of the platform's own.
+    async fn on_platform() -> Self {
+        let app = TestApp::start().await;
+        let twilio = stand_in(&app, 60).await;
+        let acme = app.organization("Acme").await;
+        let member = app.member(&acme).await;
+        let account_sid = account(&twilio, TOKEN, &[SALES]);
+        let integration = connect_twilio(&app.app, &twilio, None, "Twilio", &account_sid, TOKEN)
+            .await
+            .unwrap();
+        Self {
+            app,
+            twilio,
+            acme,
+            member,
+            integration,
+            account_sid,
+        }
+    }
+
     async fn new() -> Self {
         let app = TestApp::start().await;
         let twilio = stand_in(&app, 600).await;
@@ -498,22 +518,7 @@ async fn a_price_is_pending_until_the_provider_knows_it() {
 
 #[tokio::test]
 async fn the_platforms_own_account_serves_whoever_holds_the_number() {
-    let app = TestApp::start().await;
-    let twilio = stand_in(&app, 60).await;
-    let acme = app.organization("Acme").await;
-    let member = app.member(&acme).await;
-    let account_sid = account(&twilio, TOKEN, &[SALES]);
-    let integration = connect_twilio(&app.app, &twilio, None, "Twilio", &account_sid, TOKEN)
-        .await
-        .unwrap();
-    let world = World {
-        app,
-        twilio,
-        acme,
-        member,
-        integration,
-        account_sid,
-    };
+    let world = World::on_platform().await;
     // Nobody holds the number: refused, and set aside for a person to see.
     let path = "/webhooks/twilio/voice";
     let form = ringing("CA1", SALES);
@@ -847,23 +852,8 @@ async fn an_account_is_connected_with_its_own_fields() {
 /// An organization on the platform's own account, which charges it a fifth on top of what Twilio does and a dollar for each
 /// number.
 async fn sold_to() -> (World, User) {
-    let app = TestApp::start().await;
-    let twilio = stand_in(&app, 60).await;
-    let acme = app.organization("Acme").await;
-    let member = app.member(&acme).await;
-    let account_sid = account(&twilio, TOKEN, &[SALES]);
-    let integration = connect_twilio(&app.app, &twilio, None, "Twilio", &account_sid, TOKEN)
-        .await
-        .unwrap();
-    let boss = app.platform_admin().await;
-    let world = World {
-        app,
-        twilio,
-        acme,
-        member,
-        integration,
-        account_sid,
-    };
+    let world = World::on_platform().await;
+    let boss = world.app.platform_admin().await;
     let path = "/api/admin/billing-plans";
     let plan = include_str!("../../../core/tests/plans/platform_billing.json");
     let plan = world
