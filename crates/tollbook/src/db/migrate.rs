@@ -13,10 +13,11 @@ const ROLES: &str = include_str!("../../schema/roles.sql");
 
 /// Policies, guards, views, functions: idempotent, applied after the migrations where they are others than those that are
 /// there, in this order. Each locks the tables that it is about.
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("../../schema/policies.sql"),
     include_str!("../../schema/guards.sql"),
     include_str!("../../schema/seeds.sql"),
+    include_str!("../../schema/reports.sql"),
     STORE_USAGE,
     include_str!("../../schema/supabase.sql"),
 ];
