@@ -24,7 +24,7 @@ pub(crate) fn settings(machine: Machine, durability: Durability) -> Vec<(String,
     let max_wal_size_mib = (machine.disk_bytes / MIB / 10).clamp(256, 8192);
     let mut settings = vec![
         ("shared_buffers", format!("{shared_buffers_mib}MB")),
-        ("max_connections", "50".to_owned()),
+        ("max_connections", "64".to_owned()),
         ("max_wal_size", format!("{max_wal_size_mib}MB")),
         ("checkpoint_timeout", "15min".to_owned()),
         // A new installation grows fast: plans made for empty tables must not last.

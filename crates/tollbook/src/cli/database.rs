@@ -105,7 +105,7 @@ pub(super) async fn reach(settings: &Settings, builtin: Builtin) -> Result<Reach
     let server = tokio::task::spawn_blocking(move || tollbook_postgres::start(&options)).await??;
     let url = server.url(APPLICATION_DATABASE);
     Ok(Reached {
-        connection: Connection::from_url(&url)?,
+        connection: Connection::builtin(&url)?,
         owner_url: Some(owner_url(&url)),
         major: Some(server.installation().major()),
         server: Some(server),
@@ -115,7 +115,7 @@ pub(super) async fn reach(settings: &Settings, builtin: Builtin) -> Result<Reach
 fn attached(running: &Running) -> Result<Reached> {
     let url = running.url(APPLICATION_DATABASE);
     Ok(Reached {
-        connection: Connection::from_url(&url)?,
+        connection: Connection::builtin(&url)?,
         owner_url: Some(owner_url(&url)),
         server: None,
         major: Some(running.major()),

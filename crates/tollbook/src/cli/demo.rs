@@ -230,7 +230,7 @@ impl Ground {
             "PostgreSQL {} is ready",
             server.installation().major()
         ));
-        let connection = Connection::from_url(&server.url(APPLICATION_DATABASE))?;
+        let connection = Connection::builtin(&server.url(APPLICATION_DATABASE))?;
         crate::db::migrate(&connection)
             .await
             .context("cannot make the tables")?;

@@ -12,8 +12,9 @@ pub(crate) mod types;
 
 use std::time::Duration;
 
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tollbook_core::actor::Actor;
 use uuid::Uuid;
 
@@ -29,18 +30,27 @@ pub type Tx = Transaction<'static, Postgres>;
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: PgPool,
-    ingest: PgPool,
+    inbox: PgPool,
+    usage: PgPool,
     work: PgPool,
+    background: PgPool,
     dial: PgPool,
 }
 
-/// Sessions that take in webhooks and usage. Few, and always the same: a session that has just run a statement runs it
-/// again in half the time of one whose turn comes once in twenty.
-const INGEST_SESSIONS: u32 = 3;
+/// Sessions that take in webhooks, and as many that take in usage. Few, and always the same: a session that has just run a
+/// statement runs it again in half the time of one whose turn comes once in twenty.
+const INGEST_SESSIONS: u32 = 2;
 
-/// Sessions that interpret, rate and read for viewers: one for each worker, one for live events, and one for each
-/// organization that is read for at a time.
-const WORK_SESSIONS: u32 = 10;
+/// Sessions that interpret and read for viewers: one for each worker, one for live events, and one for each organization
+/// that is read for at a time.
+const WORK_SESSIONS: u32 = 8;
+
+/// Sessions that rate and invoice.
+const BACKGROUND_SESSIONS: u32 = 4;
+
+/// How much sessions that nobody waits for give way to the others where the processor is short: steps of `nice`, each about
+/// a fifth less of it.
+const BACKGROUND_NICE: i32 = 8;
 
 /// Sessions that let calls through: somebody waits at the phone, and planning the statements anew would take several times
 /// as long as running them.
@@ -57,15 +67,26 @@ impl Db {
             .acquire_timeout(Duration::from_secs(5))
             // A broken session shows at its first statement and is replaced; a ping per use would cost a round trip.
             .test_before_acquire(false);
-        let ingest = pool.clone().max_connections(INGEST_SESSIONS);
+        let inbox = pool.clone().max_connections(INGEST_SESSIONS);
         let work = pool.clone().max_connections(WORK_SESSIONS);
         let dial = pool.clone().max_connections(DIAL_SESSIONS);
+        let giving_way = if connection.is_builtin() {
+            pool.clone()
+                .after_connect(|session, _| Box::pin(give_way(session)))
+        } else {
+            pool.clone()
+        };
+        let usage = giving_way.clone().max_connections(INGEST_SESSIONS);
+        let background = giving_way.max_connections(BACKGROUND_SESSIONS);
         let pool = pool.max_connections(sessions_max).min_connections(1);
+        let bulk = bulk_options(options.clone());
         Ok(Self {
-            pool: pool.connect_with(options.clone()).await?,
-            ingest: ingest.connect_lazy_with(bulk_options(options.clone())),
-            work: work.connect_lazy_with(bulk_options(options.clone())),
-            dial: dial.connect_lazy_with(bulk_options(options)),
+            pool: pool.connect_with(options).await?,
+            inbox: inbox.connect_lazy_with(bulk.clone()),
+            usage: usage.connect_lazy_with(bulk.clone()),
+            work: work.connect_lazy_with(bulk.clone()),
+            background: background.connect_lazy_with(bulk.clone()),
+            dial: dial.connect_lazy_with(bulk),
         })
     }
 
@@ -79,17 +100,25 @@ impl Db {
         begin(&self.work, actor).await
     }
 
+    /// The same for work that nobody looks at while it is done.
+    pub(crate) async fn begin_background(&self, actor: &Actor) -> sqlx::Result<Tx> {
+        begin(&self.background, actor).await
+    }
+
     /// Begins a transaction that lets a call through.
     pub(crate) async fn begin_dial(&self, actor: &Actor) -> sqlx::Result<Tx> {
         begin(&self.dial, actor).await
     }
 
-    /// Begins a transaction that may only take in webhooks and usage, for many organizations at once. Who may write
-    /// what was decided before.
-    pub(crate) async fn begin_ingest(&self) -> sqlx::Result<Tx> {
-        self.ingest
-            .begin_with("begin; set local role tollbook_ingest")
-            .await
+    /// Begins a transaction that may only take in webhooks, for many organizations at once. Who may write what was decided
+    /// before.
+    pub(crate) async fn begin_inbox(&self) -> sqlx::Result<Tx> {
+        begin_ingest(&self.inbox).await
+    }
+
+    /// The same for usage.
+    pub(crate) async fn begin_usage(&self) -> sqlx::Result<Tx> {
+        begin_ingest(&self.usage).await
     }
 
     /// Whether the database answers and has all migrations of this binary.
@@ -120,8 +149,10 @@ impl Db {
         let all = async {
             tokio::join!(
                 self.pool.close(),
-                self.ingest.close(),
+                self.inbox.close(),
+                self.usage.close(),
                 self.work.close(),
+                self.background.close(),
                 self.dial.close()
             );
         };
@@ -149,6 +180,25 @@ async fn begin(pool: &PgPool, actor: &Actor) -> sqlx::Result<Tx> {
         .collect::<Vec<_>>()
         .join("; ");
     pool.begin_with(AssertSqlSafe(statement)).await
+}
+
+async fn begin_ingest(pool: &PgPool) -> sqlx::Result<Tx> {
+    pool.begin_with("begin; set local role tollbook_ingest")
+        .await
+}
+
+/// Makes a session of the built-in cluster give way where the processor is short: a phone that rings is seen before what it
+/// costs is rated. Not of another cluster, whose processes are not ours.
+async fn give_way(session: &mut PgConnection) -> sqlx::Result<()> {
+    let process: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(session)
+        .await?;
+    let process = Pid::from_raw(process);
+    let lower = |nice| setpriority_process(process, nice + BACKGROUND_NICE);
+    if let Err(error) = getpriority_process(process).and_then(lower) {
+        tracing::debug!(%error, "a session in the background keeps its priority");
+    }
+    Ok(())
 }
 
 /// For statements on batches, whose arrays say nothing about how many rows they will find: planned once, and each row

@@ -7,14 +7,32 @@ use sqlx::postgres::PgConnectOptions;
 
 /// Where the database is, and as whom to sign in.
 #[derive(Clone)]
-pub struct Connection(PgConnectOptions);
+pub struct Connection {
+    options: PgConnectOptions,
+    /// Its sessions are processes of this machine, and ours.
+    is_builtin: bool,
+}
 
 impl Connection {
     /// From a URL such as `postgres://user@host/database` or one with a socket folder as `?host=`.
     pub fn from_url(url: &str) -> sqlx::Result<Self> {
-        Ok(Self(
-            PgConnectOptions::from_str(url)?.disable_statement_logging(),
-        ))
+        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+        Ok(Self::outside(options))
+    }
+
+    /// The same for the built-in cluster.
+    pub fn builtin(url: &str) -> sqlx::Result<Self> {
+        Ok(Self {
+            is_builtin: true,
+            ..Self::from_url(url)?
+        })
+    }
+
+    fn outside(options: PgConnectOptions) -> Self {
+        Self {
+            options,
+            is_builtin: false,
+        }
     }
 
     /// From the single settings `DB_HOST`, `DB_PORT`, `DB_USERNAME`, `DB_PASSWORD`, `DB_DATABASE`.
@@ -31,20 +49,24 @@ impl Connection {
             .username(username)
             .database(database)
             .disable_statement_logging();
-        Self(match password {
+        Self::outside(match password {
             Some(password) => options.password(password),
             None => options,
         })
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.0.clone()
+        self.options.clone()
+    }
+
+    pub(super) fn is_builtin(&self) -> bool {
+        self.is_builtin
     }
 
     /// As the login's own role: for migrations and the `db` commands, which name it explicitly.
     pub(super) fn owner_options(&self) -> PgConnectOptions {
-        let role = self.0.get_username().to_owned();
-        self.0.clone().options([("role", role)])
+        let role = self.options.get_username().to_owned();
+        self.options.clone().options([("role", role)])
     }
 }
 
@@ -53,8 +75,8 @@ impl std::fmt::Debug for Connection {
         write!(
             f,
             "Connection({:?} on {:?})",
-            self.0.get_database(),
-            self.0.get_host()
+            self.options.get_database(),
+            self.options.get_host()
         )
     }
 }

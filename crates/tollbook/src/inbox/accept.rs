@@ -86,7 +86,7 @@ impl Commit<Webhook> for Store {
                     (item.id, item.body_hash)
                 });
         }
-        let mut tx = self.db.begin_ingest().await?;
+        let mut tx = self.db.begin_inbox().await?;
         let added = sql::insert(&mut tx, &fresh).await?;
         if added.len() < fresh.len() {
             let known: Vec<&Prepared<'_>> = fresh

@@ -95,7 +95,7 @@ pub(super) async fn refuse(app: &App, integration: IntegrationId, reason: &'stat
     // In a task of its own: a client that goes away must not leave a transaction open.
     let db = app.db.clone();
     let counted = tokio::spawn(async move {
-        let mut tx = db.begin_ingest().await?;
+        let mut tx = db.begin_inbox().await?;
         sql::count_rejection(&mut tx, integration, reason).await?;
         tx.commit().await
     });

@@ -65,7 +65,7 @@ async fn finalize_sale(
     let (mut limit, mut after, mut failure) = (BATCH_MAX, None, None);
     loop {
         let now = app.clock.now();
-        let mut tx = app.db.begin_work(&Actor::system()).await?;
+        let mut tx = app.db.begin_background(&Actor::system()).await?;
         let due = due::due(&mut tx, sale, until.unwrap_or(now), after, limit).await?;
         let Some(last) = due.last().copied() else {
             return failure.map_or(Ok(()), Err);

@@ -187,7 +187,7 @@ async fn try_sales(
     for DueSale { sale, .. } in sales {
         let mut after = None;
         loop {
-            let mut tx = app.db.begin_work(&Actor::system()).await?;
+            let mut tx = app.db.begin_background(&Actor::system()).await?;
             let due = due::due(&mut tx, *sale, until, after, CHUNK).await?;
             let Some(last) = due.last() else { break };
             after = Some(*last);

@@ -202,7 +202,7 @@ impl Commit<NewUsage> for Store {
     type Answer = Accepted;
 
     async fn commit(&self, items: &[NewUsage]) -> Result<Vec<Accepted>> {
-        let mut tx = self.db.begin_ingest().await?;
+        let mut tx = self.db.begin_usage().await?;
         let answers = store(&mut tx, items).await?;
         tx.commit().await?;
         self.wake.rating.notify_one();

@@ -92,7 +92,7 @@ impl Book {
 pub(crate) async fn carry_due(app: &App) -> Result<()> {
     let now = app.clock.now();
     loop {
-        let mut tx = app.db.begin_work(&Actor::system()).await?;
+        let mut tx = app.db.begin_background(&Actor::system()).await?;
         let rows = sqlx::query!(
             "select g.organization_id, g.account_id, g.starts_at from allowance_grants g
              where g.carried_max is not null and g.carried_at is null and g.starts_at <= $1

@@ -83,7 +83,7 @@ pub(crate) async fn drain(app: &App) -> Result<usize> {
 
 /// Gives usage that was put aside another try, when its time has come.
 pub(crate) async fn retry(app: &App) -> Result<u64> {
-    let mut tx = app.db.begin_work(&Actor::system()).await?;
+    let mut tx = app.db.begin_background(&Actor::system()).await?;
     let count = queue::retry_parked(&mut tx).await?;
     tx.commit().await?;
     Ok(count)
@@ -94,7 +94,7 @@ pub(crate) async fn retry(app: &App) -> Result<u64> {
 async fn rate_some(app: &App) -> Result<usize> {
     let mut limit = BATCH_MAX;
     loop {
-        let mut tx = app.db.begin_work(&Actor::system()).await?;
+        let mut tx = app.db.begin_background(&Actor::system()).await?;
         let lanes = queue::claim_lanes(&mut tx).await?;
         let queued = queue::rows(&mut tx, &lanes, limit).await?;
         let Some(first) = queued.first() else {
@@ -110,7 +110,7 @@ async fn rate_some(app: &App) -> Result<usize> {
             Err(error) if queued.len() == 1 => {
                 tx.rollback().await?;
                 tracing::error!(usage = %first.key.usage, %error, "a usage cannot be rated");
-                let mut tx = app.db.begin_work(&Actor::system()).await?;
+                let mut tx = app.db.begin_background(&Actor::system()).await?;
                 let refusal = Refusal::from(why(&error));
                 queue::park(&mut tx, &[(first.key, &refusal)]).await?;
                 tx.commit().await?;

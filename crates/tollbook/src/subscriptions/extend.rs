@@ -78,7 +78,7 @@ async fn due(app: &App, now: Timestamp, after: Key) -> Result<Vec<Key>> {
 async fn extend_all(app: &App, keys: &[Key], now: Timestamp) -> Result<()> {
     let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
         keys.iter().map(|(o, s)| (o.uuid(), s.uuid())).unzip();
-    let mut tx = app.db.begin_work(&Actor::system()).await?;
+    let mut tx = app.db.begin_background(&Actor::system()).await?;
     let rows = sqlx::query!(
         "select s.organization_id, s.id, s.account_id
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use rustix::process::{Pid, getpriority_process};
 
 use crate::support::{Incoming, NewUsage, TestApp};
 
@@ -52,6 +53,39 @@ async fn a_worker_finds_the_lanes_that_another_has_left() {
     other.rollback().await.unwrap();
     app.settle().await;
     assert_eq!(lanes(&app).await, Vec::<i16>::new());
+}
+
+/// The priorities of the sessions of a test's database: higher ones give way to lower ones.
+async fn priorities(app: &TestApp) -> BTreeSet<i32> {
+    let mut tx = app.platform().await;
+    let processes: Vec<i32> =
+        sqlx::query_scalar("select pid from pg_stat_activity where datname = current_database()")
+            .fetch_all(&mut *tx)
+            .await
+            .unwrap();
+    let priority = |process: &i32| getpriority_process(Pid::from_raw(*process)).unwrap();
+    processes.iter().map(priority).collect()
+}
+
+#[tokio::test]
+async fn what_rates_gives_way_to_what_people_wait_for() {
+    let app = TestApp::quiet().await;
+    let acme = app.organization("Acme").await;
+    let admin = app.admin(&acme).await;
+    let line = app.line(&acme, &admin, "+12125550142").await;
+    let customer = app.customer(&acme, "Customer").await;
+    let (sid, from, at) = ("AC-rings", "+12125550180", app.now());
+    let call = Incoming { sid, from, at };
+    app.deliver(&line, &call.ringing(&line)).await.expect(204);
+    let people = priorities(&app).await;
+    assert_eq!(people.len(), 1, "{people:?}");
+
+    app.record(&acme, &[NewUsage::call(customer, 60, app.now())])
+        .await;
+    app.settle().await;
+    let lowest = people.last().unwrap() + 8;
+    assert_eq!(priorities(&app).await.last(), Some(&lowest));
+    assert_eq!(priorities(&app).await.first(), people.first());
 }
 
 /// Interpreters that wait for somebody's persons.

@@ -41,7 +41,7 @@ impl Database {
         let mut session = cluster.session("postgres").await;
         clone(&mut session, template, &name).await;
         Self {
-            connection: Connection::from_url(&cluster.server.url(&name)).unwrap(),
+            connection: Connection::builtin(&cluster.server.url(&name)).unwrap(),
             url: cluster.server.url(&name),
             superuser_url: cluster.server.superuser_url(&name),
             name,
@@ -125,7 +125,7 @@ impl Cluster {
             &format!("create database {making} owner {APPLICATION_LOGIN}"),
         )
         .await;
-        let connection = Connection::from_url(&self.server.url(&making)).unwrap();
+        let connection = Connection::builtin(&self.server.url(&making)).unwrap();
         migrate(&connection).await.unwrap();
         run(
             &mut session,
