@@ -1,5 +1,7 @@
 //! The fields of a plan document.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
@@ -55,6 +57,23 @@ pub struct Document {
 
 fn one_month() -> u16 {
     1
+}
+
+impl Document {
+    /// The price decks that its rates name, each once.
+    pub fn decks(&self) -> BTreeSet<&Key> {
+        let rates = self.prices.iter().flat_map(|price| {
+            let bands = price.bands.iter().map(|band| &band.rate);
+            std::iter::once(&price.rate).chain(bands)
+        });
+        let named = rates.filter_map(|rate| {
+            let Rate::Deck { deck, .. } = rate else {
+                return None;
+            };
+            Some(deck)
+        });
+        named.collect()
+    }
 }
 
 /// Who a plan is for.

@@ -10,7 +10,7 @@ use tollbook_core::wallets::{InProgress, Promise, promise};
 
 use super::store::{Credit, Loaded, Other, OtherPart, Part, Standing, stored};
 use crate::error::{Error, Result};
-use crate::rating::{Prepared, Ready, TermsCache};
+use crate::rating::{Dialed, Prepared, Ready, TermsCache, add_decks};
 use crate::wallets::money;
 
 /// A call that is asked for, and for how long.
@@ -37,7 +37,17 @@ pub(super) async fn plan(
     let mut keys: Vec<_> = own.chain(others.filter_map(Other::terms)).collect();
     keys.sort_unstable();
     keys.dedup();
-    let terms = cache.get(tx, &keys).await?;
+    let mut terms = cache.get(tx, &keys).await?;
+    let new = loaded.standings.iter().filter_map(|it| {
+        Some(Dialed {
+            terms: it.terms.clone()?,
+            number: asked.call.destination.as_ref()?,
+            at: asked.call.occurred_at,
+        })
+    });
+    let open = loaded.standings.iter().flat_map(|it| &it.calls);
+    let open = open.filter_map(Other::dialed);
+    add_decks(tx, &mut terms, new.chain(open)).await?;
     let accounts = loaded
         .standings
         .into_iter()

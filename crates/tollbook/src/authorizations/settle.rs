@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::GRACE;
 use super::store::{Other, stored};
 use crate::error::Result;
-use crate::rating::{TermsCache, TermsKey};
+use crate::rating::{TermsCache, TermsKey, add_decks};
 use crate::wallets::{Reserved, decimal};
 
 /// A call in progress of an account that is locked.
@@ -143,7 +143,9 @@ pub(crate) async fn look_again(
     }
     let over = over(&open, ended);
     let keys: Vec<TermsKey> = open.iter().filter_map(|it| it.call.terms()).collect();
-    let terms = cache.get(tx, &keys).await?;
+    let mut terms = cache.get(tx, &keys).await?;
+    let dialed = open.iter().filter_map(|it| it.call.dialed());
+    add_decks(tx, &mut terms, dialed).await?;
     let mut asides = Vec::new();
     let mut running: BTreeMap<(OrganizationId, AccountId), Vec<Open>> = BTreeMap::new();
     for (index, open) in open.into_iter().enumerate() {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::usage;
 use crate::error::{Error, OnConstraint as _, Result};
-use crate::rating::{TermsKey, month_start};
+use crate::rating::{Dialed, TermsKey, month_start};
 use crate::wallets::{decimal, money};
 
 /// Which number of ours is on the line, and who is on the other side.
@@ -159,6 +159,15 @@ impl Other {
             seller,
             version,
             zone: self.zone.clone(),
+        })
+    }
+
+    /// The number that it went to, on its terms; `None` if it came in.
+    pub(super) fn dialed(&self) -> Option<Dialed<'_>> {
+        Some(Dialed {
+            terms: self.terms()?,
+            number: Some(&self.external).filter(|_| self.direction == Direction::Outgoing)?,
+            at: self.started_at,
         })
     }
 

@@ -29,6 +29,11 @@ const BODY_MAX: usize = 1 << 20;
 /// The longest webhook in bytes: transcripts of long calls are large.
 const WEBHOOK_MAX: usize = 4 << 20;
 
+/// The longest file of a price deck in bytes: half a million prefixes.
+const DECK_MAX: usize = 32 << 20;
+/// Where it is sent.
+const DECK_IMPORT: &str = "/api/admin/price-decks/{key}/import";
+
 /// One operation of the interface.
 #[derive(Debug)]
 pub struct Route {
@@ -52,6 +57,7 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        deck_routes(),
         subscription_routes(),
         report_routes(),
         payment_routes(),
@@ -188,11 +194,33 @@ fn invoice_routes() -> Vec<Route> {
 }
 
 fn selling_routes() -> Vec<Route> {
+    use crate::plans::version_api as plan_versions;
     use crate::{costs, invoices, plans, rating};
     let plan_path = "/api/admin/billing-plans";
+    let versions = "/api/admin/billing-plans/{id}/versions";
+    let version = "/api/admin/billing-plans/{id}/versions/{version}";
     vec![
         get(plan_path, Seller, plans::api::list),
         post(plan_path, Seller, plans::api::create),
+        post(
+            "/api/admin/billing-plans/what-if",
+            Seller,
+            plans::what_if_api::what_if,
+        ),
+        post(
+            "/api/admin/billing-plans/{id}/archive",
+            Seller,
+            plan_versions::archive,
+        ),
+        get(versions, Seller, plan_versions::list),
+        post(versions, Seller, plan_versions::draft),
+        put(version, Seller, plan_versions::change),
+        delete(version, Seller, plan_versions::drop_draft),
+        post(
+            "/api/admin/billing-plans/{id}/versions/{version}/publish",
+            Seller,
+            plan_versions::publish,
+        ),
         get("/api/admin/usage-charges", Seller, rating::api::list),
         post("/api/admin/usage-charges", Seller, rating::api::create),
         get("/api/admin/invoices", Seller, invoices::api::list),
@@ -206,6 +234,20 @@ fn selling_routes() -> Vec<Route> {
         post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
         get("/api/admin/costs", Seller, costs::api::list),
         post("/api/admin/costs/{id}/price", Seller, costs::api::set_price),
+    ]
+}
+
+fn deck_routes() -> Vec<Route> {
+    use crate::decks::api;
+    vec![
+        get("/api/admin/price-decks", Seller, api::list),
+        get(
+            "/api/admin/price-decks/{key}/versions",
+            Seller,
+            api::versions,
+        ),
+        get("/api/admin/price-decks/{key}/export", Seller, api::export),
+        post(DECK_IMPORT, Seller, api::post_import),
     ]
 }
 
@@ -490,6 +532,7 @@ fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
                 .handler
                 .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX));
         }
+        _ if route.path == DECK_IMPORT => DefaultBodyLimit::max(DECK_MAX),
         _ => DefaultBodyLimit::max(BODY_MAX),
     };
     let guard = Guard::new(app.clone(), Arc::clone(limits), route.access);

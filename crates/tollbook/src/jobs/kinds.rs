@@ -1,13 +1,16 @@
 //! Every kind of job, and what it does.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
+use tollbook_core::plans::Key;
 
 use crate::app::App;
 use crate::error::Result;
 use crate::{
-    authorizations, calls, costs, inbox, invoices, recordings, retention, subscriptions, wallets,
+    authorizations, calls, costs, decks, inbox, invoices, recordings, retention, subscriptions,
+    wallets,
 };
 
 /// Something to be done outside a request.
@@ -34,6 +37,15 @@ pub(crate) enum Job {
     SyncNumbers {
         /// Whose numbers.
         integration: IntegrationId,
+    },
+    /// Rate again what a price deck prices otherwise now.
+    RateDeckAgain {
+        /// Who sells by it; the platform if absent.
+        organization: Option<OrganizationId>,
+        /// Which one.
+        deck: Key,
+        /// From when on.
+        since: Timestamp,
     },
     /// Look after calls of which something is missing.
     CheckCalls,
@@ -75,6 +87,7 @@ impl Job {
             Self::CopyRecording { .. } => "copy_recording",
             Self::FetchCall { .. } => "fetch_call",
             Self::SyncNumbers { .. } => "sync_numbers",
+            Self::RateDeckAgain { .. } => "rate_deck_again",
             Self::CheckCalls => "check_calls",
             Self::AskPrices => "ask_prices",
             Self::RecordNumberMonths => "record_number_months",
@@ -97,6 +110,11 @@ impl Job {
             } => recordings::copy(app, organization, provider, &sid).await,
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
+            Self::RateDeckAgain {
+                organization,
+                deck,
+                since,
+            } => decks::rate_again(app, organization, &deck, since).await,
             Self::CheckCalls => calls::check_due(app).await.map(|_| ()),
             Self::AskPrices => costs::ask_due(app).await,
             Self::RecordNumberMonths => costs::record_months(app).await,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use tollbook_core::ids::PlanVersionId;
-use tollbook_core::plans::Document;
+use tollbook_core::plans::{Document, InvalidPlan, Key};
 use tollbook_core::rating::{Surroundings, Terms, leaves_traces, order_matters};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
@@ -24,13 +24,15 @@ pub(crate) struct TermsKey {
 }
 
 /// A plan version ready for rating, and what one usage on it means for the others.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     pub(crate) terms: Terms,
     /// Usages share an allowance or a tier total: when one changes, others may cost something else.
     pub(crate) is_shared: bool,
     /// The order in which usages are rated changes what they cost.
     pub(super) is_ordered: bool,
+    /// The price decks that it names. They are empty until somebody puts in what they say of the numbers at hand.
+    pub(super) decks: Vec<Key>,
 }
 
 /// Terms by key. A version that cannot be prepared says why: its usage stays in the queue and that of others goes on.
@@ -108,14 +110,24 @@ fn prepare(key: &TermsKey, document: &str) -> Result<Prepared, String> {
     let wrong = |e: &dyn std::fmt::Display| format!("plan version {}: {e}", key.version);
     let document = Document::read(document.as_bytes()).map_err(|e| wrong(&e))?;
     let zone: Zone = key.zone.parse().map_err(|e| wrong(&e))?;
-    let surroundings = Surroundings {
-        zone: Some(zone),
-        ..Surroundings::default()
-    };
-    let terms = Terms::new(&document, &surroundings).map_err(|e| wrong(&e))?;
-    Ok(Prepared {
-        is_shared: leaves_traces(&terms),
-        is_ordered: order_matters(&terms),
-        terms,
-    })
+    Prepared::new(&document, zone).map_err(|e| wrong(&e))
+}
+
+impl Prepared {
+    /// Makes a document ready in a zone. That its decks are there was seen to when it was drafted.
+    pub(crate) fn new(document: &Document, zone: Zone) -> Result<Self, InvalidPlan> {
+        let decks = document.decks().into_iter();
+        let surroundings = Surroundings {
+            zone: Some(zone),
+            decks: decks.map(|key| (key.clone(), Arc::default())).collect(),
+            ..Surroundings::default()
+        };
+        let terms = Terms::new(document, &surroundings)?;
+        Ok(Self {
+            is_shared: leaves_traces(&terms),
+            is_ordered: order_matters(&terms),
+            decks: surroundings.decks.into_keys().collect(),
+            terms,
+        })
+    }
 }

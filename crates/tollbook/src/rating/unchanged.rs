@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use tollbook_core::ids::{AccountId, GrantId};
 use tollbook_core::money::{Fraction, Overflow, Quantity};
 use tollbook_core::plans::Key;
+use tollbook_core::rating::ChargePart;
 
 use super::batch::Change;
 use super::place::own_group;
@@ -63,8 +64,13 @@ impl Lines {
             .reverse
             .iter()
             .any(|known| known.provider_price.is_some() && known.provider_price != price);
-        self.has_news |=
-            change.reverse.is_empty() || before != now || on_other_terms || on_other_price;
+        // So is a price of a deck: what two destinations add and take off may come to nothing too.
+        let has_destination = |part: &ChargePart| part.trace.destination.is_some();
+        self.has_news |= change.reverse.is_empty()
+            || before != now
+            || on_other_terms
+            || on_other_price
+            || change.charge.iter().any(has_destination);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use tollbook_core::rating::State;
 
 use super::batch::{Outcome, rate_all};
 use super::books::{self, Books};
+use super::destinations::{add_decks, dialed};
 use super::in_force::{Known, in_force};
 use super::items::{Item, UsageKey, add_costs, items};
 use super::queue::{self, Queued, Refusal, Refusals};
@@ -166,6 +167,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         let (since, counted_since) = reach(&batch, &known, &open);
         books = books::load(tx, &accounts, since, counted_since).await?;
     }
+    add_decks(tx, &mut terms, dialed(&batch)).await?;
     add_costs(tx, &mut batch, &terms).await?;
     let before = books.clone();
     let Outcome {

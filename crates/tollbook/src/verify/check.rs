@@ -35,13 +35,15 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
         Self::Rows(Rows::RatingQueue),
         Self::Rows(Rows::Charges),
         Self::Traces,
+        Self::Rows(Rows::DeckVersions),
+        Self::Rows(Rows::DeckCharges),
         Self::Rows(Rows::Invoices),
         Self::Documents,
         Self::Commitments,
@@ -80,9 +82,10 @@ impl OfOrganization {
 }
 
 impl OfPlatform {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Numbers,
         Self::Inbox,
+        Self::Rows(Rows::DeckVersions),
         Self::Rows(Rows::InboxQueue),
         Self::Rows(Rows::PhoneNumbers),
         Self::Rows(Rows::Users),

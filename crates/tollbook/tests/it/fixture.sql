@@ -103,6 +103,9 @@ insert into plan_versions (seller_id, id, plan_id, version, state, currency, doc
     '00000000-0000-7000-8000-000000000092', '00000000-0000-7000-8000-000000000091', 1, 'published', 'USD', '{}', pg_temp.at(0)) on conflict do nothing;
 insert into plans (seller_id, id, code, name, kind) values (pg_temp.id(1), pg_temp.id(91), 'own', 'Own', 'subscription');
 insert into plan_versions (seller_id, id, plan_id, version, state, currency, document, published_at) values (pg_temp.id(1), pg_temp.id(92), pg_temp.id(91), 1, 'published', 'USD', '{}', pg_temp.at(0));
+insert into price_decks (seller_id, id, key, name) values (pg_temp.id(1), pg_temp.id(94), 'world', 'World');
+insert into deck_versions (seller_id, id, deck_id, version, effective_from, entry_count) values (pg_temp.id(1), pg_temp.id(95), pg_temp.id(94), 1, pg_temp.at(0), 1);
+insert into deck_entries (seller_id, version_id, prefix, price) values (pg_temp.id(1), pg_temp.id(95), '44', 0.02);
 insert into pay_per_call_terms (organization_id, id, plan_version_id, starts_at) values (pg_temp.id(1), pg_temp.id(93), pg_temp.id(92), pg_temp.at(0));
 insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at) values
     (pg_temp.id(1), pg_temp.id(101), 'customer', pg_temp.id(51), pg_temp.id(41), 'active', 'UTC', '2026-03-01', 1, pg_temp.at(0)),

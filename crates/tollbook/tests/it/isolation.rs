@@ -247,6 +247,7 @@ fn is_foreign(table: &str, own: Uuid) -> Option<String> {
     match table {
         "organizations" => Some(format!("id <> '{own}'")),
         "plans" | "plan_versions" => Some(format!("seller_id not in ('{own}', '{}')", Uuid::nil())),
+        "price_decks" | "deck_versions" | "deck_entries" => Some(format!("seller_id <> '{own}'")),
         "users" => Some(format!("'{own}' <> all (organization_ids)")),
         "refresh_families" | "refresh_tokens" | "idempotency_keys" | "schedules" | "inbox_keys"
         | "inbox_queue" | "webhook_rejections" | "provider_budgets" | "sync_cursors" => None,

@@ -4,17 +4,24 @@ use std::fmt::Display;
 use std::io::{BufReader, Read};
 use std::str::FromStr;
 
-use anyhow::{Error, Result, anyhow};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
+/// What is wrong with a file: a sentence that names the place.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct SheetError(pub(crate) String);
+
+/// What was read of a file.
+pub(crate) type Result<T> = std::result::Result<T, SheetError>;
+
 /// The columns that a file may have.
-pub(super) struct Columns {
-    pub(super) required: &'static [&'static str],
-    pub(super) optional: &'static [&'static str],
+pub(crate) struct Columns {
+    pub(crate) required: &'static [&'static str],
+    pub(crate) optional: &'static [&'static str],
 }
 
 /// A CSV file that is read row by row.
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     name: String,
     reader: csv::Reader<Box<dyn Read>>,
     /// Column names in the order of the file.
@@ -22,7 +29,7 @@ pub(super) struct Sheet {
 }
 
 /// A row of it.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     sheet: &'a str,
     header: &'a [&'static str],
     line: u64,
@@ -30,7 +37,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Sheet {
-    pub(super) fn new(name: String, input: impl Read + 'static, columns: &Columns) -> Result<Self> {
+    pub(crate) fn new(name: String, input: impl Read + 'static, columns: &Columns) -> Result<Self> {
         let input: Box<dyn Read> = Box::new(BufReader::new(input));
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
         let found = reader
@@ -41,11 +48,13 @@ impl Sheet {
         for (title, number) in found.iter().zip(1..) {
             // Spreadsheets put a mark in front of the first title.
             let title = title.trim_start_matches('\u{feff}');
-            let wrong = |what: &str| anyhow!("{name}: line 1, column {number}: {what} `{title}`");
+            let wrong = |what: &str| {
+                SheetError(format!("{name}: line 1, column {number}: {what} `{title}`"))
+            };
             let column = known().find(|it| **it == title).ok_or_else(|| {
                 let names: Vec<_> = known().copied().collect();
                 let unknown = wrong("unknown column");
-                anyhow!("{unknown}; the columns are {}", names.join(", "))
+                SheetError(format!("{unknown}; the columns are {}", names.join(", ")))
             })?;
             if header.contains(column) {
                 return Err(wrong("a second column"));
@@ -53,7 +62,9 @@ impl Sheet {
             header.push(column);
         }
         if let Some(missing) = columns.required.iter().find(|it| !header.contains(it)) {
-            return Err(anyhow!("{name}: line 1: there is no column `{missing}`"));
+            return Err(SheetError(format!(
+                "{name}: line 1: there is no column `{missing}`"
+            )));
         }
         Ok(Self {
             name,
@@ -62,7 +73,7 @@ impl Sheet {
         })
     }
 
-    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>> {
         let mut record = StringRecord::new();
         let more = self.reader.read_record(&mut record);
         if !more.map_err(|error| unreadable(&self.name, &error))? {
@@ -83,7 +94,7 @@ impl Sheet {
     }
 }
 
-fn unreadable(name: &str, error: &csv::Error) -> Error {
+fn unreadable(name: &str, error: &csv::Error) -> SheetError {
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             pos,
@@ -91,49 +102,55 @@ fn unreadable(name: &str, error: &csv::Error) -> Error {
             len,
         } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
-            anyhow!("{name}: line {line}: {len} columns, where the first line has {expected_len}")
+            SheetError(format!(
+                "{name}: line {line}: {len} columns, where the first line has {expected_len}"
+            ))
         }
         csv::ErrorKind::Utf8 { pos, err } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
             let column = err.field().saturating_add(1);
-            anyhow!("{name}: line {line}, column {column}: not UTF-8")
+            SheetError(format!("{name}: line {line}, column {column}: not UTF-8"))
         }
-        _ => anyhow!("{name}: {error}"),
+        _ => SheetError(format!("{name}: {error}")),
     }
 }
 
 impl Row<'_> {
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
     /// The text of a column; `None` if it is empty or the file does not have it.
-    pub(super) fn text(&self, column: &str) -> Option<&str> {
+    pub(crate) fn text(&self, column: &str) -> Option<&str> {
         let index = self.header.iter().position(|it| *it == column)?;
         self.record.get(index).filter(|text| !text.is_empty())
     }
 
-    pub(super) fn required(&self, column: &str) -> Result<&str> {
+    pub(crate) fn required(&self, column: &str) -> Result<&str> {
         self.text(column).ok_or_else(|| self.missing(column))
     }
 
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>> {
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>> {
         let parsed = self.text(column).map(str::parse).transpose();
         parsed.map_err(|error: T::Err| self.wrong(column, &error.to_string()))
     }
 
-    pub(super) fn missing(&self, column: &str) -> Error {
+    pub(crate) fn missing(&self, column: &str) -> SheetError {
         self.wrong(column, "is missing")
     }
 
-    pub(super) fn wrong(&self, column: &str, message: &str) -> Error {
+    pub(crate) fn wrong(&self, column: &str, message: &str) -> SheetError {
         let (file, line) = (self.sheet, self.line);
         match self.header.iter().position(|it| *it == column) {
             Some(index) => {
                 let number = index.saturating_add(1);
-                anyhow!("{file}: line {line}, column {number} (`{column}`): {message}")
+                SheetError(format!(
+                    "{file}: line {line}, column {number} (`{column}`): {message}"
+                ))
             }
-            None => anyhow!("{file}: line {line}: `{column}` {message}, and is no column either"),
+            None => SheetError(format!(
+                "{file}: line {line}: `{column}` {message}, and is no column either"
+            )),
         }
     }
 }
