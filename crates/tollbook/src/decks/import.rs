@@ -34,6 +34,16 @@ impl Import<'_> {
     pub(crate) fn seller(&self) -> Uuid {
         self.organization.map_or(Uuid::nil(), OrganizationId::uuid)
     }
+
+    /// How many entries it has; a deck without any would price nothing.
+    pub(super) fn count(&self) -> Result<i32> {
+        let count = i32::try_from(self.deck.entries().len())
+            .map_err(|_| Error::invalid("file", "has too many entries"))?;
+        if count == 0 {
+            return Err(Error::invalid("file", "has no entries"));
+        }
+        Ok(count)
+    }
 }
 
 /// Writes a version of a deck. Usage since a time that is past is rated again, by a job: there may be much of it.
@@ -42,12 +52,7 @@ pub(crate) async fn import(
     import: &Import<'_>,
     now: Timestamp,
 ) -> Result<ImportView> {
-    let seller = import.seller();
-    let count = i32::try_from(import.deck.entries().len())
-        .map_err(|_| Error::invalid("file", "has too many entries"))?;
-    if count == 0 {
-        return Err(Error::invalid("file", "has no entries"));
-    }
+    let (seller, count) = (import.seller(), import.count()?);
     let deck = hold(tx, import).await?;
     let version: Uuid = new_id();
     let number = sqlx::query_scalar!(

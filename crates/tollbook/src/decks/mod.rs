@@ -1,7 +1,9 @@
 //! Price decks: prices by destination, imported from CSV as versions, each in force from its time to the next one's.
 //!
 //! Rating looks up only the prefixes of the numbers at hand, in the versions in force at their times. It reads them in its
-//! own transaction, so no node ever rates on a deck that another one has replaced, and a deck may be of any size.
+//! own transaction, so no node ever rates on a deck that another one has replaced, and a deck may be of any size. The 4,600
+//! prefixes of 500 numbers take some 50 ms among 375,000 entries on two busy cores, a tenth of a millisecond a call; to keep
+//! whole decks in memory would save that, and need them to be told from those that are no longer in force.
 
 mod again;
 pub(crate) mod api;

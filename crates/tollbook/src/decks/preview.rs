@@ -112,6 +112,7 @@ pub(crate) async fn preview(
     import: &Import<'_>,
     now: Timestamp,
 ) -> Result<Preview> {
+    import.count()?;
     let mut tx = app.db.begin(actor).await?;
     let old = read::whole(&mut tx, import.seller(), import.key, import.effective_from).await?;
     drop(tx);

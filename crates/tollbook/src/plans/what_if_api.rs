@@ -1,5 +1,7 @@
 //! Trying a plan on usage that was.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -33,8 +35,6 @@ struct Asked {
     /// The plan to try: its newest version, a draft included, unless `planVersionId` says which.
     plan_id: Option<PlanId>,
     plan_version_id: Option<PlanVersionId>,
-    /// A plan that is not stored.
-    document: Option<Box<RawValue>>,
     /// Only `current` so far: what is charged on the terms that are in force.
     #[serde(default)]
     against: Against,
@@ -94,7 +94,7 @@ pub(crate) async fn what_if(
     headers: HeaderMap,
     RawInput(body): RawInput,
 ) -> Result<Response> {
-    let asked: Asked = parse_json(&body)?;
+    let (asked, unstored) = read(&body)?;
     let Against::Current = asked.against;
     let (actor, organization) = seller.offers(asked.org_id)?;
     let seller = organization.map_or(Uuid::nil(), OrganizationId::uuid);
@@ -105,7 +105,7 @@ pub(crate) async fn what_if(
         .map_err(|_| Error::invalid("to", "must be after `from`"))?;
     let who = who(&asked, organization)?;
     let mut tx = app.db.begin(&actor).await?;
-    let document = document(&mut tx, seller, &asked).await?;
+    let document = document(&mut tx, seller, &asked, unstored.as_deref()).await?;
     drop(tx);
     let currency = document.currency;
     let what_if = WhatIf {
@@ -120,6 +120,15 @@ pub(crate) async fn what_if(
         return as_csv(view).await;
     }
     Ok(Json(view).into_response())
+}
+
+/// What is asked, and the `document` of a plan that is not stored: the names in it are not spelt as others are.
+fn read(body: &[u8]) -> Result<(Asked, Option<Box<RawValue>>)> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body)
+        .map_err(|e| Error::Malformed(format!("the body is no JSON object: {e}")))?;
+    let document = fields.remove("document");
+    let rest = serde_json::to_vec(&fields).map_err(|e| Error::Malformed(e.to_string()))?;
+    Ok((parse_json(&rest)?, document))
 }
 
 fn who(asked: &Asked, organization: Option<OrganizationId>) -> Result<Who> {
@@ -142,8 +151,13 @@ fn who(asked: &Asked, organization: Option<OrganizationId>) -> Result<Who> {
 }
 
 /// The plan that is tried.
-async fn document(tx: &mut Tx, seller: Uuid, asked: &Asked) -> Result<Document> {
-    if let Some(raw) = &asked.document {
+async fn document(
+    tx: &mut Tx,
+    seller: Uuid,
+    asked: &Asked,
+    unstored: Option<&RawValue>,
+) -> Result<Document> {
+    if let Some(raw) = unstored {
         if asked.plan_version_id.is_some() {
             let message = "cannot be given beside `document`";
             return Err(Error::invalid("planVersionId", message));

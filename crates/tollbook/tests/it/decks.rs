@@ -479,9 +479,9 @@ async fn what_was_in_force_stays_and_what_is_wrong_is_found() {
 #[tokio::test]
 async fn a_call_that_is_asked_for_lasts_by_the_price_of_its_destination() {
     let world = World::new().await;
-    let (manchester, berlin) = ("+441612345678", "+4930123456");
+    let (london, paris) = ("+442072193000", "+33142688200");
     world.app.number(&world.firm.acme, "+12125550100").await;
-    for number in [manchester, berlin] {
+    for number in [london, paris] {
         let numbers = format!("/api/customers/{}/numbers", world.firm.dana);
         let body = json!({"phoneNumber": number});
         world
@@ -513,10 +513,11 @@ async fn a_call_that_is_asked_for_lasts_by_the_price_of_its_destination() {
             .posted(&world.firm, "/api/calls/authorize", &body)
             .await
     };
-    let refused = asked(berlin).await.expect(422);
+    let refused = asked(paris).await.expect(422);
     assert_eq!(refused["errors"][0]["field"], "to", "{refused}");
-    let long = asked(manchester).await.expect(201);
-    assert_eq!(long["seconds"], 600, "ten minutes at two cents: {long}");
+    // Ten of the twenty cents are for the connection, and each half minute costs one and a half.
+    let long = asked(london).await.expect(201);
+    assert_eq!(long["seconds"], 180, "{long}");
 }
 
 #[tokio::test]

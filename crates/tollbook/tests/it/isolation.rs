@@ -373,13 +373,17 @@ async fn nobody_writes_into_another_organization() {
     let mut tried = 0;
     for table in strings(&mut owner, TABLES).await {
         let columns = columns(&mut owner, &table).await;
-        if !columns.iter().any(|column| column == "organization_id") {
+        let owner_columns = ["organization_id", "seller_id"];
+        let Some(whose) = owner_columns
+            .into_iter()
+            .find(|it| columns.iter().any(|column| column == it))
+        else {
             continue;
-        }
+        };
         let columns = columns.join(", ");
         // A row of the other organization, as it is: the policy speaks before any key does.
         let row: String = sqlx::query_scalar(AssertSqlSafe(format!(
-            "select to_jsonb(t)::text from {table} t where organization_id = '{foreign}' limit 1"
+            "select to_jsonb(t)::text from {table} t where {whose} = '{foreign}' limit 1"
         )))
         .fetch_one(&mut owner)
         .await
@@ -405,13 +409,9 @@ async fn nobody_writes_into_another_organization() {
                 "{role} inserts into {table}: {refused}"
             );
             for statement in [
-                format!(
-                    "update {table} set organization_id = '{foreign}' where organization_id = '{own}'"
-                ),
-                format!(
-                    "update {table} set organization_id = organization_id where organization_id = '{foreign}'"
-                ),
-                format!("delete from {table} where organization_id = '{foreign}'"),
+                format!("update {table} set {whose} = '{foreign}' where {whose} = '{own}'"),
+                format!("update {table} set {whose} = {whose} where {whose} = '{foreign}'"),
+                format!("delete from {table} where {whose} = '{foreign}'"),
             ] {
                 match attempt(&app, &actor, statement.clone()).await {
                     // No right, the policy, or what is never changed at all.
