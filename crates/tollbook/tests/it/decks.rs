@@ -1,6 +1,8 @@
 //! Price decks: calls are charged by the longest prefix in the version that is in force at their time; what a new version
 //! changes is told first, and rated again where it reaches back.
 
+use std::process::Command;
+
 use jiff::SignedDuration;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::{Value, json};
@@ -479,9 +481,14 @@ async fn what_was_in_force_stays_and_what_is_wrong_is_found() {
 #[tokio::test]
 async fn a_call_that_is_asked_for_lasts_by_the_price_of_its_destination() {
     let world = World::new().await;
-    let (london, paris) = ("+442072193000", "+33142688200");
+    let nearer = "prefix,price,connection_fee,increment\n4420,0.03,0.10,30/30\n";
+    world
+        .import("effectiveFrom=2026-03-01T00:00:00Z", nearer)
+        .await
+        .expect(201);
+    let (london, washington) = ("+442072193000", "+12025550123");
     world.app.number(&world.firm.acme, "+12125550100").await;
-    for number in [london, paris] {
+    for number in [london, washington] {
         let numbers = format!("/api/customers/{}/numbers", world.firm.dana);
         let body = json!({"phoneNumber": number});
         world
@@ -513,11 +520,76 @@ async fn a_call_that_is_asked_for_lasts_by_the_price_of_its_destination() {
             .posted(&world.firm, "/api/calls/authorize", &body)
             .await
     };
-    let refused = asked(paris).await.expect(422);
+    let refused = asked(washington).await.expect(422);
     assert_eq!(refused["errors"][0]["field"], "to", "{refused}");
     // Ten of the twenty cents are for the connection, and each half minute costs one and a half.
     let long = asked(london).await.expect(201);
     assert_eq!(long["seconds"], 180, "{long}");
+}
+
+#[tokio::test]
+async fn the_command_tells_what_changes_and_imports() {
+    let world = World::new().await;
+    world
+        .call("+442072193000", 60, "2026-02-20T10:00:00Z")
+        .await;
+    world.app.settle().await;
+    let (folder, database) = (tempfile::tempdir().unwrap(), world.app.database());
+    let organization = world.firm.acme.id.to_string();
+    let run = |csv: &str, more: &[&str]| {
+        std::fs::write(folder.path().join("world.csv"), csv).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tollbook"))
+            .env_clear()
+            .env("DATABASE_URL", &database.url)
+            .env("TOLLBOOK_DATA_DIR", folder.path())
+            .current_dir(folder.path())
+            .args([
+                "deck",
+                "import",
+                "world",
+                "world.csv",
+                "--org",
+                &organization,
+            ])
+            .args(more)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let next = "prefix,price\n44,0.05\n1,0.01\n";
+    let (code, told, _) = run(next, &["--from", "2026-02-01T00:00:00Z", "--preview"]);
+    assert_eq!(code, Some(0), "{told}");
+    let expected = "world: 2 entries, in force from 2026-02-01T00:00:00Z
+0 added, 1 removed, 1 changed
+  - 4420 0.03
+  44 0.02 -> 0.05
+";
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(
+        world.app.count("select count(*) from deck_versions").await,
+        1
+    );
+    let (code, told, _) = run(next, &["--from", "2026-02-01T00:00:00Z"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (
+            Some(0),
+            "world version 2: 2 entries, in force from 2026-02-01T00:00:00Z\n"
+        )
+    );
+    world.app.settle().await;
+    assert_eq!(world.charged().await, ["+442072193000 usage/0.05/44"]);
+    let (code, _, why) = run("prefix,price\n44,much\n", &[]);
+    assert_eq!(code, Some(1));
+    assert!(
+        why.contains("world.csv: line 2, column 2 (`price`)"),
+        "{why}"
+    );
 }
 
 #[tokio::test]

@@ -220,6 +220,40 @@ async fn version(app: &TestApp, plan: Uuid, version: i32) -> Uuid {
 }
 
 #[tokio::test]
+async fn more_usage_than_is_read_at_once_is_all_there_and_once() {
+    let app = TestApp::quiet().await;
+    let firm = app.firm_with_customer().await;
+    let plan = app.plan(&firm.admin, &firm.acme, &other()).await;
+    app.subscribe(&firm.admin, &firm.acme, firm.dana, plan, "2026-01-10")
+        .await;
+    // Seven at a time, so that what is read at once ends among calls of the same time.
+    let begun: Timestamp = FROM.parse().unwrap();
+    let calls: Vec<NewUsage> = (0..1_105_i64)
+        .map(|n| {
+            let at = begun + jiff::SignedDuration::from_mins(60 * (n / 7));
+            NewUsage::call(firm.dana, 20 + n % 50, at)
+        })
+        .collect();
+    app.record(&firm.acme, &calls).await;
+    app.settle().await;
+    let tried = tried(
+        &app,
+        &firm,
+        &json!({"planId": plan, "from": FROM, "to": TO}),
+    )
+    .await;
+    let payer = &tried["payers"][0];
+    assert_eq!(
+        (&payer["usages"], &payer["difference"]),
+        (&json!(1_105), &json!("0.00"))
+    );
+    assert_eq!(
+        payer["before"],
+        charged(&app, firm.dana, FROM, TO).await.as_str()
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_tried_is_named() {
     let world = World::new().await;
     let (app, firm) = (&world.app, &world.firm);
