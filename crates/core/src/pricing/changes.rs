@@ -71,23 +71,20 @@ mod tests {
             ("49", "0.05", None),
             ("81", "0.06", None),
         ]);
-        let changes = changes(&old, &new);
+        let found = changes(&old, &new);
         let prefixes = |entries: &[&DeckEntry]| {
             entries
                 .iter()
                 .map(|it| it.prefix.clone())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(prefixes(&changes.added), ["81"]);
-        assert_eq!(prefixes(&changes.removed), ["7"]);
-        let changed = changes
+        assert_eq!(prefixes(&found.added), ["81"]);
+        assert_eq!(prefixes(&found.removed), ["7"]);
+        let lines = found
             .changed
             .iter()
             .map(|(old, new)| format!("{} {} {}", old.prefix, old.price, new.price));
-        assert_eq!(
-            changed.collect::<Vec<_>>(),
-            ["44 0.02 0.02", "49 0.03 0.05"]
-        );
+        assert_eq!(lines.collect::<Vec<_>>(), ["44 0.02 0.02", "49 0.03 0.05"]);
     }
 
     #[test]

@@ -117,21 +117,21 @@ pub(crate) async fn preview(
     let old = read::whole(&mut tx, import.seller(), import.key, import.effective_from).await?;
     drop(tx);
     let usage = usage(app, import, &old, now).await?;
-    let changes = changes(&old, import.deck);
+    let differing = changes(&old, import.deck);
     let listed = |entries: &[&DeckEntry]| {
         let entries = entries.iter().take(LISTED_MAX);
         entries.map(|it| DeckEntry::clone(it)).collect::<Vec<_>>()
     };
-    let changed = changes.changed.iter().take(LISTED_MAX);
+    let changed = differing.changed.iter().take(LISTED_MAX);
     Ok(Preview {
         deck: import.key.to_string(),
         effective_from: import.effective_from,
         entries: import.deck.entries().len(),
-        added_count: changes.added.len(),
-        removed_count: changes.removed.len(),
-        changed_count: changes.changed.len(),
-        added: listed(&changes.added),
-        removed: listed(&changes.removed),
+        added_count: differing.added.len(),
+        removed_count: differing.removed.len(),
+        changed_count: differing.changed.len(),
+        added: listed(&differing.added),
+        removed: listed(&differing.removed),
         changed: changed
             .map(|(before, after)| Changed {
                 prefix: after.prefix.clone(),
@@ -244,14 +244,11 @@ impl Tally {
     /// A usage by one of the decks; what it has no price for is counted apart.
     fn add(&mut self, usage: &Replayed<'_>, side: Side, import: &Import<'_>) -> Result<()> {
         let index = usize::from(side == Side::New);
-        let parts = match usage.after {
-            Ok(parts) => parts,
-            Err(_) => {
-                if let Some(count) = self.unpriced.get_mut(index) {
-                    *count = count.saturating_add(1);
-                }
-                return Ok(());
+        let Ok(parts) = usage.after else {
+            if let Some(count) = self.unpriced.get_mut(index) {
+                *count = count.saturating_add(1);
             }
+            return Ok(());
         };
         let Some((currency, prefix)) = destination(parts, import) else {
             return Ok(());
@@ -260,13 +257,13 @@ impl Tally {
             *count = count.saturating_add(1);
         }
         let amount = Fraction::sum(parts.iter().filter_map(|part| part.amount));
-        let amount = amount.map_err(|e| too_large(&e))?;
+        let amount = amount.map_err(too_large)?;
         let amounts = self.by_prefix.entry((currency, prefix)).or_default();
         let own = match side {
             Side::Old => &mut amounts.old,
             Side::New => &mut amounts.new,
         };
-        *own = own.checked_add(amount).map_err(|e| too_large(&e))?;
+        *own = own.checked_add(amount).map_err(too_large)?;
         Ok(())
     }
 
@@ -275,7 +272,7 @@ impl Tally {
         let mut prefixes = Vec::with_capacity(self.by_prefix.len());
         for ((currency, prefix), amounts) in self.by_prefix {
             let total = totals.entry(currency).or_default();
-            let sum = |a: Fraction, b| a.checked_add(b).map_err(|e| too_large(&e));
+            let sum = |a: Fraction, b| a.checked_add(b).map_err(too_large);
             (total.old, total.new) = (sum(total.old, amounts.old)?, sum(total.new, amounts.new)?);
             let compared = Compared::new(amounts.old, amounts.new, currency)?;
             prefixes.push((currency, prefix, compared));
@@ -313,9 +310,8 @@ impl Tally {
 
 /// The currency and the prefix of the first part that the deck priced.
 fn destination(parts: &[ChargePart], import: &Import<'_>) -> Option<(Currency, String)> {
-    let priced = parts.iter().find_map(|part| {
+    parts.iter().find_map(|part| {
         let destination = part.trace.destination.as_ref()?;
         (destination.deck == *import.key).then(|| (part.currency, destination.prefix.clone()))
-    });
-    priced
+    })
 }

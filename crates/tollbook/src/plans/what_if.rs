@@ -180,7 +180,7 @@ impl Sums {
 }
 
 fn sum(one: Fraction, other: Fraction) -> Result<Fraction> {
-    one.checked_add(other).map_err(|e| too_large(&e))
+    one.checked_add(other).map_err(too_large)
 }
 
 /// What a payer is granted and owes in fees, before and after, and from when on usage shares anything with the time.

@@ -36,7 +36,7 @@ impl Compared {
     pub(crate) fn new(before: Fraction, after: Fraction, currency: Currency) -> Result<Self> {
         let rounded = |amount| {
             let rounded = round_to_minor(amount, currency, Rounding::HalfUp);
-            rounded.map(|it| it.money).map_err(|e| too_large(&e))
+            rounded.map(|it| it.money).map_err(too_large)
         };
         Ok(Self {
             before: rounded(before)?,

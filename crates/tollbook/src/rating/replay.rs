@@ -197,8 +197,8 @@ impl Replay<'_> {
         };
         let mut books = Books::from([(self.account, book)]);
         let nothing = Known::new();
-        let outcome = rate_all(batch, terms, &nothing, &mut books, last.occurred_at)
-            .map_err(|e| too_large(&e))?;
+        let outcome =
+            rate_all(batch, terms, &nothing, &mut books, last.occurred_at).map_err(too_large)?;
         let charged: HashMap<UsageKey, &[ChargePart]> = outcome
             .changes
             .iter()
@@ -207,7 +207,7 @@ impl Replay<'_> {
         for item in batch.iter().filter(|item| self.from <= item.occurred_at) {
             let before = known.get(&item.key).map(|charges| {
                 let amounts = charges.iter().map(|charge| charge.amount);
-                Fraction::sum(amounts).map_err(|e| too_large(&e))
+                Fraction::sum(amounts).map_err(too_large)
             });
             let refused = outcome.refused.get(&item.key);
             let why = refused.map_or("nobody sells it", |refusal| refusal.why.as_str());
@@ -269,7 +269,7 @@ fn in_zone(
     Ok(ready)
 }
 
-pub(crate) fn too_large(error: &Overflow) -> Error {
+pub(crate) fn too_large(error: Overflow) -> Error {
     Error::conflict(
         "too_large",
         format!("the amounts cannot be added up: {error}"),

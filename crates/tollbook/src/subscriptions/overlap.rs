@@ -59,7 +59,7 @@ pub(crate) async fn fees_charged(
     for row in rows {
         let amount = Fraction::from_decimals(row.amount_numerator, row.amount_denominator)
             .map_err(|e| Error::Internal(format!("a stored charge: {e}")))?;
-        sum = sum.checked_add(amount).map_err(|e| too_large(&e))?;
+        sum = sum.checked_add(amount).map_err(too_large)?;
     }
     Ok(sum)
 }
@@ -82,7 +82,7 @@ impl Contract {
             let fees = self.fees(&period.full)?;
             let due = fees.iter().filter(|fee| time.contains(fee.due_at));
             for amount in due.filter_map(|fee| fee.part.amount) {
-                sum = sum.checked_add(amount).map_err(|e| too_large(&e))?;
+                sum = sum.checked_add(amount).map_err(too_large)?;
             }
         }
         Ok(sum)
