@@ -99,6 +99,16 @@ pub fn release(payer: Payer, reopened: Money) -> Result<Entry, LedgerError> {
     Ok(apply_credit(payer, reopened, reopened)?.reversal())
 }
 
+/// Credit that a seller gives out of goodwill, for no document: it is earned less.
+pub fn goodwill(payer: Payer, amount: Money) -> Result<Entry, LedgerError> {
+    let amount = positive("goodwill", amount)?;
+    let earned = Account::metered(payer.kind(), AccountKind::Revenue, FEE, amount.currency());
+    let credit = Account::of(payer, AccountKind::CustomerCredit, amount.currency());
+    let mut entry = Entry::default();
+    entry.transfer(earned, credit, amount)?;
+    Ok(entry)
+}
+
 /// The payer's credit is paid out. `available` is the credit that there is.
 pub fn refund(payer: Payer, amount: Money, available: Money) -> Result<Entry, LedgerError> {
     at_most(amount, available)?;

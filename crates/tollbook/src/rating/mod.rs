@@ -8,6 +8,7 @@ mod batch;
 mod books;
 mod by_hand;
 mod carry;
+mod credits;
 mod estimate;
 mod in_force;
 mod items;
@@ -22,8 +23,9 @@ mod worker;
 
 pub(crate) use by_hand::{ByHand, charge_by_hand, hold_account};
 pub(crate) use carry::carry_due;
+pub(crate) use credits::Credits;
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price, month_start};
-pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
+pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, queue_usages, unpark};
 pub(crate) use row::{ChargeRow, Charged, Manual, insert as insert_charges};
 pub(crate) use store::{Undo, undo};
 pub(crate) use terms::{Prepared, Ready, TermsCache, TermsKey};
