@@ -339,6 +339,15 @@ mod tests {
             shown(&wallet_expiry(PAYER, usd(50)).unwrap()),
             ["50 from revenuefee to wallet"]
         );
+        assert_eq!(
+            shown(&goodwill(PAYER, usd(50)).unwrap()),
+            ["50 from customer_credit to revenuefee"]
+        );
+        assert_eq!(
+            shown(&goodwill(PAYER, usd(50)).unwrap().reversal()),
+            ["50 from revenuefee to customer_credit"]
+        );
+        assert!(goodwill(PAYER, usd(0)).is_err());
         let cost = cost(PayerKind::Customer, "SMS_SENT", usd(7)).unwrap();
         assert_eq!(
             shown(&cost),

@@ -55,116 +55,77 @@ pub(super) enum Waived {
     Usage(UsageEventId),
 }
 
-/// An act as it is asked for.
+/// What kind of an act it is.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    MoveCall,
+    MoveMessage,
+    MoveNumber,
+    MergeCustomers,
+    NameProspect,
+    Waive,
+    Goodwill,
+}
+
+/// An act as it is asked for: which fields it takes depends on its kind.
 #[derive(Debug, Deserialize)]
-#[serde(
-    tag = "kind",
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
-pub(crate) enum NewCorrection {
-    MoveCall {
-        call_id: CallId,
-        customer_id: CustomerId,
-        reason: ShortText,
-    },
-    MoveMessage {
-        message_id: MessageId,
-        customer_id: CustomerId,
-        reason: ShortText,
-    },
-    MoveNumber {
-        phone_number: E164,
-        customer_id: CustomerId,
-        since: Option<Timestamp>,
-        reason: ShortText,
-    },
-    MergeCustomers {
-        from_customer_id: CustomerId,
-        into_customer_id: CustomerId,
-        reason: ShortText,
-    },
-    NameProspect {
-        customer_id: CustomerId,
-        name: ShortText,
-        reason: ShortText,
-    },
-    Waive {
-        call_id: Option<CallId>,
-        message_id: Option<MessageId>,
-        usage_event_id: Option<UsageEventId>,
-        reason: ShortText,
-    },
-    Goodwill {
-        customer_id: CustomerId,
-        amount: Price,
-        currency: Currency,
-        reason: ShortText,
-    },
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewCorrection {
+    kind: Kind,
+    reason: ShortText,
+    customer_id: Option<CustomerId>,
+    from_customer_id: Option<CustomerId>,
+    into_customer_id: Option<CustomerId>,
+    call_id: Option<CallId>,
+    message_id: Option<MessageId>,
+    usage_event_id: Option<UsageEventId>,
+    phone_number: Option<E164>,
+    since: Option<Timestamp>,
+    name: Option<ShortText>,
+    amount: Option<Price>,
+    currency: Option<Currency>,
+}
+
+/// A field that an act cannot do without.
+fn needed<T>(field: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::invalid(field, "is required"))
 }
 
 impl NewCorrection {
     /// The act, and why it is done.
     pub(super) fn read(self) -> Result<(Act, String)> {
-        let (act, reason) = match self {
-            Self::MoveCall {
-                call_id: call,
-                customer_id: customer,
-                reason,
-            } => (Act::MoveCall { call, customer }, reason),
-            Self::MoveMessage {
-                message_id: message,
-                customer_id: customer,
-                reason,
-            } => (Act::MoveMessage { message, customer }, reason),
-            Self::MoveNumber {
-                phone_number: number,
-                customer_id: customer,
-                since,
-                reason,
-            } => {
-                let act = Act::MoveNumber {
-                    number,
-                    customer,
-                    since,
-                };
-                (act, reason)
-            }
-            Self::MergeCustomers {
-                from_customer_id: from,
-                into_customer_id: into,
-                reason,
-            } => (Act::Merge { from, into }, reason),
-            Self::NameProspect {
-                customer_id: customer,
-                name,
-                reason,
-            } => {
-                let name = name.into_inner();
-                (Act::Name { customer, name }, reason)
-            }
-            Self::Waive {
-                call_id,
-                message_id,
-                usage_event_id,
-                reason,
-            } => (waive(call_id, message_id, usage_event_id)?, reason),
-            Self::Goodwill {
-                customer_id: customer,
-                amount,
-                currency,
-                reason,
-            } => {
-                let act = Act::Goodwill {
-                    customer,
-                    amount,
-                    currency,
-                };
-                (act, reason)
-            }
+        let customer = || needed("customerId", self.customer_id);
+        let act = match self.kind {
+            Kind::MoveCall => Act::MoveCall {
+                call: needed("callId", self.call_id)?,
+                customer: customer()?,
+            },
+            Kind::MoveMessage => Act::MoveMessage {
+                message: needed("messageId", self.message_id)?,
+                customer: customer()?,
+            },
+            Kind::MoveNumber => Act::MoveNumber {
+                number: needed("phoneNumber", self.phone_number)?,
+                customer: customer()?,
+                since: self.since,
+            },
+            Kind::MergeCustomers => Act::Merge {
+                from: needed("fromCustomerId", self.from_customer_id)?,
+                into: needed("intoCustomerId", self.into_customer_id)?,
+            },
+            Kind::NameProspect => Act::Name {
+                customer: customer()?,
+                name: needed("name", self.name)?.into_inner(),
+            },
+            Kind::Waive => waive(self.call_id, self.message_id, self.usage_event_id)?,
+            Kind::Goodwill => Act::Goodwill {
+                customer: customer()?,
+                amount: needed("amount", self.amount)?,
+                currency: needed("currency", self.currency)?,
+            },
         };
-        Ok((act, reason.into_inner()))
+        Ok((act, self.reason.into_inner()))
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) async fn create(
     Input(input): Input<NewCorrection>,
 ) -> Result<(StatusCode, Json<Corrected>)> {
     let (act, reason) = input.read()?;
-    answer(correct(&app, &admin, &act, reason, filter.mode()).await?)
+    let corrected = correct(&app, &admin, &act, reason, filter.mode()).await?;
+    Ok(answer(corrected))
 }
 
 /// `POST /api/admin/corrections/{id}/undo`
@@ -73,15 +74,16 @@ pub(crate) async fn undo(
     Input(input): Input<UndoInput>,
 ) -> Result<(StatusCode, Json<Corrected>)> {
     let reason = input.reason.into_inner();
-    answer(correct(&app, &admin, &Act::Undo(id), reason, filter.mode()).await?)
+    let corrected = correct(&app, &admin, &Act::Undo(id), reason, filter.mode()).await?;
+    Ok(answer(corrected))
 }
 
-fn answer(corrected: Corrected) -> Result<(StatusCode, Json<Corrected>)> {
+fn answer(corrected: Corrected) -> (StatusCode, Json<Corrected>) {
     let status = match corrected.effect {
         Some(_) => StatusCode::OK,
         None => StatusCode::CREATED,
     };
-    Ok((status, Json(corrected)))
+    (status, Json(corrected))
 }
 
 /// Whose corrections.

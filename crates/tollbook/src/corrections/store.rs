@@ -1,5 +1,7 @@
 //! Statements on corrections, and on what they are about.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
@@ -13,8 +15,10 @@ use uuid::Uuid;
 
 use super::credits::LineCredit;
 use super::work::{Held, Item, THINGS_MAX};
+use crate::calls::HeldCall;
 use crate::customers::HeldCustomer;
 use crate::error::{Error, OnConstraint as _, Result};
+use crate::ids::new_id;
 
 /// A correction as it is written.
 #[derive(Debug, Clone, Default)]
@@ -218,7 +222,7 @@ pub(super) async fn usage_of(
     usages: &[Uuid],
 ) -> Result<Vec<(Uuid, Option<CustomerId>)>> {
     let calls: Vec<Uuid> = held.calls.iter().map(|call| call.id.uuid()).collect();
-    let records: Vec<&str> = held.calls.iter().flat_map(|call| call.sids()).collect();
+    let records: Vec<&str> = held.calls.iter().flat_map(HeldCall::sids).collect();
     let messages: Vec<&str> = held.messages.iter().map(|it| it.sid.as_str()).collect();
     let rows = sqlx::query_file!(
         "src/corrections/usage.sql",
@@ -428,27 +432,32 @@ pub(super) async fn insert_waiver(
     id: CorrectionId,
     waiver: &Waiver,
 ) -> Result<()> {
-    let (kinds, names): (Vec<&str>, Vec<&str>) = waiver
-        .resources
-        .iter()
-        .map(|(kind, name)| (*kind, name.as_str()))
-        .unzip();
+    let mut rows: Vec<(Option<Uuid>, Option<&str>, Option<&str>, Option<Uuid>)> = Vec::new();
+    rows.extend(
+        waiver
+            .call
+            .map(|call| (Some(call.uuid()), None, None, None)),
+    );
+    let resources: BTreeSet<_> = waiver.resources.iter().collect();
+    let named = resources.into_iter();
+    rows.extend(named.map(|(kind, name)| (None, Some(*kind), Some(name.as_str()), None)));
+    rows.extend(waiver.usage.map(|usage| (None, None, None, Some(usage))));
+    let ids: Vec<Uuid> = rows.iter().map(|_| new_id()).collect();
+    let calls: Vec<Option<Uuid>> = rows.iter().map(|row| row.0).collect();
+    let kinds: Vec<Option<&str>> = rows.iter().map(|row| row.1).collect();
+    let names: Vec<Option<&str>> = rows.iter().map(|row| row.2).collect();
+    let usages: Vec<Option<Uuid>> = rows.iter().map(|row| row.3).collect();
     let already = || Error::conflict("already_waived", "this is not billed already");
     sqlx::query!(
-        "insert into usage_waivers (organization_id, id, correction_id, call_id, resource_type, resource_id, usage_event_id)
-         select $1, gen_random_uuid(), $2, w.call_id, w.resource_type, w.resource_id, w.usage_event_id from (
-             select $3::uuid as call_id, null as resource_type, null as resource_id, null::uuid as usage_event_id where $3::uuid is not null
-             union all
-             select null, r.kind, r.name, null from (select distinct * from unnest($4::text[], $5::text[]) as r (kind, name)) r
-             union all
-             select null, null, null, $6::uuid where $6::uuid is not null
-         ) w order by 4, 6, 5, 7",
+        "insert into usage_waivers (organization_id, correction_id, id, call_id, resource_type, resource_id, usage_event_id)
+         select $1, $2, * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[]) as w",
         organization.uuid(),
         id.uuid(),
-        waiver.call.map(Uuid::from),
-        &kinds as &[&str],
-        &names as &[&str],
-        waiver.usage,
+        &ids,
+        &calls as &[Option<Uuid>],
+        &kinds as &[Option<&str>],
+        &names as &[Option<&str>],
+        &usages as &[Option<Uuid>],
     )
     .execute(tx)
     .await

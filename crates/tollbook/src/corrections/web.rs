@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::http::caller::OrgAdmin;
 use crate::http::frame::Frame;
 use crate::http::input::{Form, Params, Path, ShortText};
+use crate::invoices::Changed as Difference;
 use crate::invoices::act_view::{Changed, Field};
-use crate::invoices::{self};
 use crate::pages::number::Amount;
 use crate::pages::{Choice, Page, Section, reply};
 
@@ -206,7 +206,7 @@ fn changes(page: &Page, customer: &CustomerEffect) -> Result<Vec<Changed>> {
         "" => page.say("correct-nameless").to_string(),
         name => name.to_owned(),
     };
-    let row = |label: String, it: &invoices::Changed| {
+    let row = |label: String, it: &Difference| {
         let currency = it.currency.parse::<Currency>();
         let currency = currency.map_err(|e| Error::Internal(format!("an effect: {e}")))?;
         Ok(Changed {

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use tollbook_core::money::{Currency, Overflow, Quantity};
-use tollbook_core::rating::{ChargePart, PartKind, Rated, State, rate, waive};
+use tollbook_core::rating::{ChargePart, NotChargedReason, PartKind, Rated, State, rate, waive};
 use tollbook_core::time::Period;
 
 use super::books::{Book, Books};
@@ -212,6 +212,11 @@ fn rate_one<'a>(
     Ok(Some(change(item, known, currency, rated.parts)))
 }
 
+/// Whether a part says that the usage is not billed.
+pub(super) fn is_waived(part: &ChargePart) -> bool {
+    part.trace.reason == Some(NotChargedReason::Waived)
+}
+
 /// What changes of a usage that is not billed.
 fn waived<'a>(item: &'a Item, prepared: &Prepared, known: &'a [InForce]) -> Option<Change<'a>> {
     let currency = prepared.terms.currency();
@@ -260,6 +265,7 @@ fn same(item: &Item, known: &[InForce], rated: &Rated) -> bool {
             && before.price_key == now.price_key
             && before.grant == now.grant_id
             && before.quantity == now.quantity
+            && before.is_waived == is_waived(now)
             && Some(before.amount) == now.amount
     };
     known.len() == rated.parts.len() && known.iter().zip(&rated.parts).all(same_part)

@@ -42,22 +42,31 @@ impl Office {
 
     /// A call of so many minutes that was taken for a customer's.
     pub(crate) async fn call(&self, customer: CustomerId, day: &str, minutes: i64) -> CallId {
-        let time = at(&format!("2026-{day}T12:00:00Z"));
-        let call = NewCall {
-            customer: Some(customer),
-            ..NewCall::answered(NUMBER, time, 60 * minutes)
-        };
-        let id = self
-            .app
-            .call(&self.firm.acme, self.integration, &call)
-            .await;
-        let usage = NewUsage {
-            call: Some(id),
-            ..NewUsage::call(customer, 60 * minutes, time)
-        };
-        self.app.record(&self.firm.acme, &[usage]).await;
+        self.calls(customer, &[(day, minutes)]).await[0]
+    }
+
+    /// Calls of one customer that are rated together.
+    async fn calls(&self, customer: CustomerId, days: &[(&str, i64)]) -> Vec<CallId> {
+        let mut calls = Vec::new();
+        for (day, minutes) in days {
+            let time = at(&format!("2026-{day}T12:00:00Z"));
+            let call = NewCall {
+                customer: Some(customer),
+                ..NewCall::answered(NUMBER, time, 60 * minutes)
+            };
+            let id = self
+                .app
+                .call(&self.firm.acme, self.integration, &call)
+                .await;
+            let usage = NewUsage {
+                call: Some(id),
+                ..NewUsage::call(customer, 60 * minutes, time)
+            };
+            self.app.record(&self.firm.acme, &[usage]).await;
+            calls.push(id);
+        }
         self.app.settle().await;
-        id
+        calls
     }
 
     pub(crate) async fn correct(&self, body: &Value) -> Answer {
@@ -207,11 +216,8 @@ async fn a_call_of_an_open_period_goes_to_another_and_comes_back() {
 async fn a_call_of_a_closed_period_is_given_back_and_charged_on_the_next_document() {
     let office = Office::new().await;
     let Office { app, firm, eli, .. } = &office;
-    let mut calls = Vec::new();
-    for day in ["02-03", "02-04", "02-05"] {
-        calls.push(office.call(firm.dana, day, 1).await);
-    }
-    app.settle().await;
+    let days = [("02-03", 1), ("02-04", 1), ("02-05", 1)];
+    let calls = office.calls(firm.dana, &days).await;
     // Three times twelve and a half cents are thirty-eight.
     assert_eq!(
         office.books().await,
@@ -274,9 +280,8 @@ async fn no_more_is_given_back_than_is_left_of_a_line() {
     let Office { app, firm, eli, .. } = &office;
     app.change("update customers set tax_percent = 10 where name = 'Dana'")
         .await;
-    let call = office.call(firm.dana, "02-03", 8).await;
-    office.call(firm.dana, "02-04", 8).await;
-    app.settle().await;
+    let days = [("02-03", 8), ("02-04", 8)];
+    let call = office.calls(firm.dana, &days).await[0];
     let invoice = app
         .texts("select id::text from invoices where state = 'finalized'")
         .await;
@@ -302,7 +307,6 @@ async fn what_is_not_billed_stays_used() {
     let Office { app, firm, .. } = &office;
     let closed = office.call(firm.dana, "02-03", 2).await;
     let open = office.call(firm.dana, "03-02", 4).await;
-    app.settle().await;
     assert_eq!(
         office.books().await[0],
         "Dana, charged 0.75, 1 25 less 0, drafts 0.5"
@@ -388,9 +392,8 @@ async fn a_number_is_somebody_elses_since_a_day() {
     let path = format!("/api/customers/{}/numbers", firm.dana);
     let number = json!({"phoneNumber": NUMBER});
     app.posted(firm, &path, &number).await.expect(201);
-    for day in ["02-03", "02-20", "03-01"] {
-        office.call(firm.dana, day, 2).await;
-    }
+    let days = [("02-03", 2), ("02-20", 2), ("03-01", 2)];
+    office.calls(firm.dana, &days).await;
     let before = office.books().await;
     assert_eq!(before[0], "Dana, charged 0.75, 1 50 less 0, drafts 0.25");
     let body = json!({"kind": "move_number", "phoneNumber": NUMBER, "customerId": eli, "since": "2026-02-10T00:00:00Z"});
@@ -687,7 +690,7 @@ async fn the_same_request_acts_once_and_bad_ones_name_the_field() {
         (json!({"kind": "waive", "callId": call}), "reason"),
         (
             json!({"kind": "move_number", "phoneNumber": "12", "customerId": eli, "reason": "x"}),
-            "phone",
+            "phoneNumber",
         ),
     ] {
         let answer = app.posted(firm, PATH, &wrong).await;
@@ -831,10 +834,9 @@ async fn corrupt(app: &TestApp, statement: &str) {
 async fn verify_names_what_does_not_follow_and_the_database_refuses_changes() {
     let office = Office::new().await;
     let Office { app, firm, eli, .. } = &office;
-    let call = office.call(firm.dana, "02-03", 8).await;
-    office.call(firm.dana, "02-04", 8).await;
-    let free = office.call(firm.dana, "03-02", 2).await;
-    app.settle().await;
+    let days = [("02-03", 8), ("02-04", 8), ("03-02", 2)];
+    let calls = office.calls(firm.dana, &days).await;
+    let (call, free) = (calls[0], calls[2]);
     office
         .correct(&json!({"kind": "move_call", "callId": call, "customerId": eli}))
         .await
