@@ -121,6 +121,8 @@ ids! {
     InvoiceLineId,
     /// A credit note.
     CreditNoteId,
+    /// What people put right.
+    CorrectionId,
     /// A payment.
     PaymentId,
     /// Prepaid credit.

@@ -12,7 +12,7 @@ declare
 begin
     foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
         'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices', 'provider_cost_days',
-        'deck_versions', 'deck_entries'] loop
+        'deck_versions', 'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop

@@ -9,7 +9,7 @@ declare
     append_only constant text[] := array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log',
         'wallet_movements', 'payment_allocations', 'credit_notes', 'credit_note_lines',
         'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days', 'deck_versions',
-        'deck_entries'];
+        'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
         'provider_costs', 'provider_prices', 'provider_cost_days', 'cost_postings', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];

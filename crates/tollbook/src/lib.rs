@@ -15,6 +15,7 @@ pub mod cli;
 mod clock;
 mod communications;
 mod config;
+mod corrections;
 mod costs;
 mod credit_notes;
 mod customers;

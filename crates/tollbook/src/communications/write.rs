@@ -409,7 +409,7 @@ async fn write_messages(tx: &mut PgConnection, told: Vec<ToldMessage>) -> Result
         })
         .collect();
     let customers = customers::recognize(tx, &callers).await?;
-    let rows: Vec<MessageRow> = states
+    let mut rows: Vec<MessageRow> = states
         .into_iter()
         .zip(lines)
         .zip(customers)
@@ -419,6 +419,6 @@ async fn write_messages(tx: &mut PgConnection, told: Vec<ToldMessage>) -> Result
             MessageRow::new(source, organization, sid, id, state, at, line, customer)
         })
         .collect();
-    sql::write_messages(tx, &rows).await?;
+    sql::write_messages(tx, &mut rows).await?;
     Ok(rows)
 }

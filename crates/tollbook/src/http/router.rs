@@ -60,6 +60,7 @@ pub fn routes() -> Vec<Route> {
         deck_routes(),
         subscription_routes(),
         report_routes(),
+        correction_routes(),
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
@@ -292,6 +293,19 @@ fn subscription_routes() -> Vec<Route> {
             Seller,
             acts::change_plan,
         ),
+    ]
+}
+
+fn correction_routes() -> Vec<Route> {
+    use crate::corrections::{api, web};
+    let (all, one) = ("/api/admin/corrections", "/api/admin/corrections/{id}");
+    vec![
+        get(all, OrgAdmin, api::list),
+        post(all, OrgAdmin, api::create),
+        get(one, OrgAdmin, api::get),
+        post("/api/admin/corrections/{id}/undo", OrgAdmin, api::undo),
+        get("/calls/{id}/{act}", OrgAdmin, web::form),
+        post("/calls/{id}/{act}", OrgAdmin, web::post),
     ]
 }
 

@@ -56,6 +56,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("invoice", samples::invoice().render().unwrap()),
         ("draft", draft.render().unwrap()),
         ("login", samples::login().render().unwrap()),
+        ("correct", samples::correct().render().unwrap()),
         (
             "error",
             samples::error(404, "no such call").render().unwrap(),

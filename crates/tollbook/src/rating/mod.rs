@@ -9,6 +9,7 @@ mod books;
 mod by_hand;
 mod carry;
 mod compared;
+mod credits;
 mod destinations;
 mod estimate;
 mod in_force;
@@ -26,9 +27,10 @@ mod worker;
 pub(crate) use by_hand::{ByHand, charge_by_hand, hold_account};
 pub(crate) use carry::carry_due;
 pub(crate) use compared::{Compared, ComparedView};
+pub(crate) use credits::Credits;
 pub(crate) use destinations::{Dialed, add_decks};
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price, month_start};
-pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
+pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, queue_usages, unpark};
 pub(crate) use replay::{
     On, Reached, Replay, Replayed, grants as unused_grants, replay, too_large,
 };

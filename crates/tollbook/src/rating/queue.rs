@@ -332,6 +332,28 @@ pub(super) fn accounts(queued: &[Queued]) -> Vec<(OrganizationId, AccountId)> {
     keys
 }
 
+/// Queues usages of customers again, named by their first events: what is charged for them has changed.
+pub(crate) async fn queue_usages(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    usages: &[Uuid],
+) -> Result<()> {
+    sqlx::query!(
+        "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
+         select (hashtextextended(c.account_id::text, 0) & 63)::smallint, u.organization_id, c.account_id, u.id
+         from usage_events u
+         join customers c on c.organization_id = u.organization_id and c.id = u.customer_id
+         where u.organization_id = $1 and u.id = any ($2)
+         order by u.organization_id, u.id, c.account_id
+         on conflict (organization_id, usage_event_id, account_id) do update set parked_at = null",
+        organization.uuid(),
+        usages,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Locks accounts, in key order: what shares an allowance is rated by one transaction at a time.
 pub(crate) async fn lock_accounts(
     tx: &mut PgConnection,

@@ -11,6 +11,7 @@ use tollbook_core::rating::{Item as Summand, PartKind};
 use uuid::Uuid;
 
 use super::batch::Change;
+use super::credits::Credits;
 use super::in_force::InForce;
 use super::place::{late_group, own_group, place};
 use super::row::{ChargeRow, Charged, insert};
@@ -21,11 +22,12 @@ use crate::invoices::{self, Open, Place, Waiting};
 use crate::wallets::{self, Spent};
 
 /// Writes the reversals and the charges of a batch, and what is held for calls in progress then. `now` tells where late
-/// usage goes.
+/// usage goes; `credits` names the charges that a credit note gives back.
 pub(super) async fn write(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     asides: &[Aside],
+    credits: Option<&mut Credits>,
     now: Timestamp,
 ) -> Result<()> {
     let before: Vec<_> = changes
@@ -45,8 +47,10 @@ pub(super) async fn write(
     let places = changes
         .iter()
         .map(|change| {
-            let is_needed =
-                change.is_printed() || change.reverse.iter().any(|k| is_closed(k, &drafts));
+            let is_late = |known: &InForce| {
+                is_closed(known, &drafts) && !is_credited(change, known, credits.as_deref())
+            };
+            let is_needed = change.is_printed() || change.reverse.iter().any(is_late);
             is_needed.then(|| place(change)).transpose()
         })
         .collect::<Result<Vec<_>>>()?;
@@ -60,7 +64,7 @@ pub(super) async fn write(
         .iter()
         .map(|place| place.as_ref().and_then(|place| open.get(place)).copied())
         .collect();
-    let mut spent = reverse(tx, changes, &open, &drafts).await?;
+    let mut spent = reverse(tx, changes, &open, &drafts, credits).await?;
     let rows = changes
         .iter()
         .zip(&open)
@@ -80,6 +84,11 @@ pub(super) async fn write(
 /// Whether a charge stands on a document that takes no reversal.
 fn is_closed(known: &InForce, drafts: &HashMap<InvoiceId, Waiting>) -> bool {
     known.invoice.is_some_and(|id| !drafts.contains_key(&id))
+}
+
+/// Whether a charge is given back by a credit note, and by nothing else.
+fn is_credited(change: &Change<'_>, known: &InForce, credits: Option<&Credits>) -> bool {
+    !change.costs() && credits.is_some_and(|credits| credits.charges.contains(&known.id))
 }
 
 fn row(
@@ -115,17 +124,27 @@ fn row(
     Ok(row)
 }
 
-/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge. Returns what that comes to.
+/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge, or on none where a credit
+/// note gives them back. Returns what that comes to.
 async fn reverse(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     open: &[Option<Open>],
     drafts: &HashMap<InvoiceId, Waiting>,
+    mut credits: Option<&mut Credits>,
 ) -> Result<Vec<Spent>> {
     let mut undone = Vec::new();
     for (change, open) in changes.iter().zip(open) {
         for known in change.reverse {
-            let (invoice, line_group) = if is_closed(known, drafts) {
+            let is_closed = is_closed(known, drafts);
+            let (invoice, line_group) = if is_closed
+                && is_credited(change, known, credits.as_deref())
+            {
+                if let Some(credits) = &mut credits {
+                    credits.undone.push(known.id);
+                }
+                (None, known.line_group.clone())
+            } else if is_closed {
                 let open = open.ok_or_else(|| Error::Internal("a reversal has no draft".into()))?;
                 let group = if open.is_late {
                     late_group(&known.line_group, change.item)?

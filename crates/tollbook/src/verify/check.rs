@@ -15,6 +15,8 @@ pub(super) enum OfOrganization {
     Periods,
     /// Documents against what their payers committed to.
     Commitments,
+    /// What corrections took off lines against the charges that they took back.
+    Corrections,
     /// Calls against their legs.
     Legs,
     /// Words that find customers.
@@ -35,7 +37,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 30] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -49,6 +51,7 @@ impl OfOrganization {
         Self::Commitments,
         Self::Rows(Rows::Revenue),
         Self::Rows(Rows::CreditNotes),
+        Self::Corrections,
         Self::Rows(Rows::Payments),
         Self::Rows(Rows::LedgerEntries),
         Self::Rows(Rows::LedgerAccounts),
@@ -74,6 +77,7 @@ impl OfOrganization {
             Self::Documents => "lines, taxes and totals",
             Self::Periods => "periods, fees and grants",
             Self::Commitments => "minimum commitments",
+            Self::Corrections => "corrections of final documents",
             Self::Legs => "legs of calls",
             Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),

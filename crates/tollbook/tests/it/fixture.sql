@@ -163,6 +163,15 @@ insert into credit_note_lines (organization_id, id, credit_note_id, invoice_line
     (pg_temp.id(1), pg_temp.id(156), pg_temp.id(141), pg_temp.id(131), 10), (pg_temp.id(1), pg_temp.id(157), pg_temp.id(142), pg_temp.id(133), 10);
 insert into credit_note_taxes (organization_id, credit_note_id, percent, inclusive, base_minor, tax_minor) values
     (pg_temp.id(1), pg_temp.id(141), 0, false, 10, 0), (pg_temp.id(1), pg_temp.id(142), 0, false, 10, 0);
+insert into corrections (organization_id, id, kind, customer_id, call_id, reason, created_at) values
+    (pg_temp.id(1), pg_temp.id(191), 'move_call', pg_temp.id(52), pg_temp.id(61), 'reason', pg_temp.at(32)),
+    (pg_temp.id(1), pg_temp.id(192), 'waive', null, pg_temp.id(62), 'reason', pg_temp.at(32));
+insert into correction_items (organization_id, correction_id, subject, subject_id, from_customer_id, to_customer_id) values
+    (pg_temp.id(1), pg_temp.id(191), 'call', pg_temp.id(61), pg_temp.id(51), pg_temp.id(52));
+insert into correction_payers (organization_id, customer_id, correction_id) values (pg_temp.id(1), pg_temp.id(51), pg_temp.id(191));
+insert into correction_credits (organization_id, correction_id, invoice_line_id, share_minor, given_minor, credit_note_id) values
+    (pg_temp.id(1), pg_temp.id(191), pg_temp.id(131), 10, 10, pg_temp.id(141));
+insert into usage_waivers (organization_id, id, correction_id, call_id) values (pg_temp.id(1), pg_temp.id(193), pg_temp.id(192), pg_temp.id(62));
 insert into payment_methods (organization_id, id, payer, customer_id, processor, token, kind) values
     (pg_temp.id(1), pg_temp.id(143), 'customer', pg_temp.id(51), 'stripe', 'pm_1', 'card'), (pg_temp.id(1), pg_temp.id(144), 'organization', null, 'stripe', 'pm_2', 'card');
 insert into payments (organization_id, id, payer, customer_id, channel, state, currency, amount_minor, received_at) values

@@ -14,6 +14,8 @@ mod billing_run;
 mod charging;
 mod cli;
 mod communications;
+mod corrections;
+mod corrections_random;
 mod costs;
 mod crashes;
 mod credit_notes;

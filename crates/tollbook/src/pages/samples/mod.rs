@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use tollbook_core::money::{Currency, Money};
 use tollbook_core::phone::E164;
 
-pub(crate) use calls::{call, communications, rows};
+pub(crate) use calls::{call, communications, correct, rows};
 pub(crate) use live::{candidates, live, notice, talking, unknown_caller};
 pub(crate) use numbers::onboard;
 pub(crate) use records::{customer, customers, error, invoice, invoices, login, search};
