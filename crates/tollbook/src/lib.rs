@@ -7,6 +7,7 @@
     reason = "`value as Type` is how a checked query is told the type of a parameter"
 )]
 
+mod alerts;
 mod app;
 mod audit;
 mod authorizations;
@@ -20,6 +21,7 @@ mod credit_notes;
 mod customers;
 mod db;
 mod error;
+mod fraud;
 mod http;
 mod identity;
 mod ids;
@@ -28,6 +30,7 @@ mod integrations;
 mod invoices;
 mod jobs;
 mod ledger;
+mod limits;
 mod live;
 mod metering;
 mod node;

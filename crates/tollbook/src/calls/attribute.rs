@@ -234,5 +234,6 @@ async fn give(
         jobs: Vec::new(),
         usages,
         told: vec![(organization, LiveKind::CallUpdated, call.uuid())],
+        outgoing: Vec::new(),
     })
 }

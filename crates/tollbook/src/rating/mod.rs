@@ -11,6 +11,7 @@ mod carry;
 mod estimate;
 mod in_force;
 mod items;
+mod passed;
 mod place;
 mod queue;
 mod row;

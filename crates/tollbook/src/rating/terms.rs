@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use tollbook_core::ids::PlanVersionId;
+use tollbook_core::money::Money;
 use tollbook_core::plans::Document;
 use tollbook_core::rating::{Surroundings, Terms, leaves_traces, order_matters};
 use tollbook_core::time::Zone;
@@ -31,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) is_shared: bool,
     /// The order in which usages are rated changes what they cost.
     pub(super) is_ordered: bool,
+    /// What usage of a period may cost, for payers without a cap of their own; and whether calls end there.
+    pub(crate) cap: Option<(Money, bool)>,
 }
 
 /// Terms by key. A version that cannot be prepared says why: its usage stays in the queue and that of others goes on.
@@ -113,7 +116,12 @@ fn prepare(key: &TermsKey, document: &str) -> Result<Prepared, String> {
         ..Surroundings::default()
     };
     let terms = Terms::new(&document, &surroundings).map_err(|e| wrong(&e))?;
+    let cap = document.spend_cap.map(|cap| {
+        let amount = Money::from_price(cap.amount, document.currency).map_err(|e| wrong(&e))?;
+        Ok::<_, String>((amount, cap.is_hard))
+    });
     Ok(Prepared {
+        cap: cap.transpose()?,
         is_shared: leaves_traces(&terms),
         is_ordered: order_matters(&terms),
         terms,

@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod alerts;
 mod authorize;
 mod billing;
 mod billing_run;
@@ -21,12 +22,14 @@ mod curl;
 mod customers;
 mod disconnects;
 mod ends;
+mod fraud;
 mod histories;
 mod identity;
 mod indexes;
 mod invoices;
 mod isolation;
 mod lanes;
+mod limits;
 mod live;
 mod lives;
 mod lives_random;
