@@ -149,6 +149,14 @@ ids! {
     SessionId,
     /// A request to the application.
     RequestId,
+    /// A cap on what a payer may spend.
+    SpendCapId,
+    /// Where people are told of usage.
+    ThresholdId,
+    /// Something that people should look at.
+    AlertId,
+    /// Calls out that are held.
+    FraudHoldId,
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ nav-live = Live
 nav-communications = Communications
 nav-customers = Customers
 nav-invoices = Invoices
+nav-alerts = Alerts
 nav-search = Search
 crumbs = Where you are
 close = Close
@@ -395,6 +396,45 @@ chart-hours = { $hours } h
 subscription-price = Price
 subscription-renews = Renews
 subscription-overage = Past the hours
+
+## Alerts
+alerts-tabs = State of alerts
+alerts-tab-open = Open
+alerts-tab-acknowledged = Seen to
+alerts-tab-all = All
+alerts-none = Nothing to look at.
+alerts-none-hint = Limits that are reached, usage that fails and calls that are held show here.
+alerts-open = { $count ->
+    [one] One alert is open
+   *[other] { $count } alerts are open
+}
+column-alert = Alert
+column-severity = Severity
+column-times = Times
+column-last-seen = Last seen
+column-action = Action
+severity-info = Info
+severity-warning = Warning
+severity-critical = Critical
+alert-acknowledge = Seen to
+alert-release = Release
+alert-block = Block again
+alert-allowance = { $percent } % of the allowance “{ $allowance }” is used
+alert-cap = { $percent } % of the cap on spending is reached
+alert-wallet = A wallet has { $left } { $currency } left
+alert-meter = { $meter } has counted { $used } this month
+alert-cap-refused = Calls were refused because of a cap on spending
+alert-usage-refused = Usage was refused: { $reason }
+alert-usage-parked = Usage waits that cannot be charged
+alert-webhook-parked = Webhooks wait that cannot be read
+alert-fraud = Calls to { $destination } are held
+alert-fraud-all = All calls out are held
+alert-used-of = { $used } of { $limit }
+fraud-unusual-destination = Nobody has called there lately
+fraud-calls-per-minute = Too many calls within a minute
+fraud-calls-per-hour = Too many calls within an hour
+fraud-concurrent-calls = Too many calls at the same time
+fraud-hourly-spend = Calls there cost too much within an hour
 
 ## Invoices
 invoices-title = Invoices

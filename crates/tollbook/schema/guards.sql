@@ -389,7 +389,8 @@ create or replace trigger guard before update on call_authorizations for each ro
 create or replace function guard_reservation() returns trigger language plpgsql as $$
 begin
     if old.state <> 'open'
-        or (to_jsonb(old) - array['amount', 'expires_at', 'state', 'closed_at']) is distinct from (to_jsonb(new) - array['amount', 'expires_at', 'state', 'closed_at']) then
+        or (to_jsonb(old) - array['amount', 'cap_currency', 'expires_at', 'state', 'closed_at'])
+            is distinct from (to_jsonb(new) - array['amount', 'cap_currency', 'expires_at', 'state', 'closed_at']) then
         raise exception 'reservation of authorization % cannot change', old.authorization_id
             using errcode = 'restrict_violation', constraint = 'call_reservations_immutable';
     end if;

@@ -7,6 +7,7 @@
     reason = "`value as Type` is how a checked query is told the type of a parameter"
 )]
 
+mod alerts;
 mod app;
 mod audit;
 mod authorizations;
@@ -22,6 +23,7 @@ mod customers;
 mod db;
 mod decks;
 mod error;
+mod fraud;
 mod http;
 mod identity;
 mod ids;
@@ -30,6 +32,7 @@ mod integrations;
 mod invoices;
 mod jobs;
 mod ledger;
+mod limits;
 mod live;
 mod metering;
 mod node;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 use crate::calls::Direction;
+use crate::limits::Cap;
 use crate::metering::MeterCode;
 use crate::money::{Currency, Percent, Price, Quantity};
 use crate::pricing::{BandMode, Increment, WeekCalendar};
@@ -47,6 +48,9 @@ pub struct Document {
         skip_serializing_if = "Option::is_none"
     )]
     pub minimum_commitment: Option<Price>,
+    /// What usage of a period may cost, for payers without a cap of their own.
+    #[serde(default, alias = "spend_cap", skip_serializing_if = "Option::is_none")]
+    pub spend_cap: Option<Cap>,
     /// Days without a base fee at the start.
     #[serde(default, alias = "trial_days")]
     pub trial_days: u16,

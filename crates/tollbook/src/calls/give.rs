@@ -164,6 +164,7 @@ pub(crate) async fn give_calls(
         jobs: Vec::new(),
         usages,
         told: gifts.iter().map(told).collect(),
+        outgoing: Vec::new(),
     })
 }
 

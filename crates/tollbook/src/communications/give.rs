@@ -125,6 +125,7 @@ pub(crate) async fn give_messages(
         jobs: Vec::new(),
         usages,
         told: gifts.iter().map(told).collect(),
+        outgoing: Vec::new(),
     })
 }
 

@@ -102,6 +102,7 @@ pub(crate) async fn write(
         jobs: copies(&recordings),
         usages,
         told,
+        outgoing: Vec::new(),
     })
 }
 

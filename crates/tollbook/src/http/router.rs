@@ -64,6 +64,8 @@ pub fn routes() -> Vec<Route> {
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
+        limit_routes(),
+        alert_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -360,6 +362,49 @@ fn authorization_routes() -> Vec<Route> {
             Dialer,
             api::release,
         ),
+    ]
+}
+
+fn limit_routes() -> Vec<Route> {
+    use crate::fraud::api as fraud;
+    use crate::limits::{self, api};
+    let (caps, thresholds) = ("/api/admin/spend-caps", "/api/admin/usage-thresholds");
+    vec![
+        get(caps, Seller, api::list),
+        put(caps, Seller, api::set),
+        delete(caps, Seller, api::remove),
+        get(thresholds, Seller, limits::list),
+        post(thresholds, Seller, limits::create),
+        delete("/api/admin/usage-thresholds/{id}", Seller, limits::remove),
+        get("/api/admin/fraud-guard", OrgAdmin, fraud::guard),
+        put("/api/admin/fraud-guard", OrgAdmin, fraud::set_guard),
+        get("/api/admin/fraud-holds", OrgAdmin, fraud::list),
+        post(
+            "/api/admin/fraud-holds/{id}/release",
+            OrgAdmin,
+            fraud::post_release,
+        ),
+        post(
+            "/api/admin/fraud-holds/{id}/block",
+            OrgAdmin,
+            fraud::post_block,
+        ),
+    ]
+}
+
+fn alert_routes() -> Vec<Route> {
+    use crate::alerts::{api, web};
+    vec![
+        get("/api/admin/alerts", OrgAdmin, api::list),
+        post(
+            "/api/admin/alerts/{id}/acknowledge",
+            OrgAdmin,
+            api::acknowledge,
+        ),
+        get("/alerts", OrgAdmin, web::list_page),
+        post("/alerts/{id}/acknowledge", OrgAdmin, web::acknowledge),
+        post("/alerts/holds/{id}/release", OrgAdmin, web::release),
+        post("/alerts/holds/{id}/block", OrgAdmin, web::block),
     ]
 }
 

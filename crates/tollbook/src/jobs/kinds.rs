@@ -9,8 +9,8 @@ use tollbook_core::plans::Key;
 use crate::app::App;
 use crate::error::Result;
 use crate::{
-    authorizations, calls, costs, decks, inbox, invoices, recordings, retention, subscriptions,
-    wallets,
+    alerts, authorizations, calls, costs, decks, inbox, invoices, recordings, retention,
+    subscriptions, wallets,
 };
 
 /// Something to be done outside a request.
@@ -63,13 +63,15 @@ pub(crate) enum Job {
     ExpireCredit,
     /// Give back what is held for calls of whose end nothing was heard.
     ExpireAuthorizations,
+    /// Look at what waits in vain, and at thresholds of meters and wallets.
+    WatchAlerts,
     /// Forget what is past its time, and prepare the inbox for the next months.
     Retain,
 }
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 9] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 10] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
         ("record_number_months", Self::RecordNumberMonths, 600),
@@ -78,6 +80,7 @@ impl Job {
         ("finalize_invoices", Self::FinalizeInvoices, 2),
         ("expire_credit", Self::ExpireCredit, 60),
         ("expire_authorizations", Self::ExpireAuthorizations, 2),
+        ("watch_alerts", Self::WatchAlerts, 10),
         ("retain", Self::Retain, 60),
     ];
 
@@ -96,6 +99,7 @@ impl Job {
             Self::FinalizeInvoices => "finalize_invoices",
             Self::ExpireCredit => "expire_credit",
             Self::ExpireAuthorizations => "expire_authorizations",
+            Self::WatchAlerts => "watch_alerts",
             Self::Retain => "retain",
         }
     }
@@ -123,6 +127,7 @@ impl Job {
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::ExpireCredit => wallets::expire_due(app).await,
             Self::ExpireAuthorizations => authorizations::expire_due(app).await,
+            Self::WatchAlerts => alerts::watch(app).await,
             Self::Retain => retention::run(app).await,
         }
     }

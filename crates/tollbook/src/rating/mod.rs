@@ -14,6 +14,7 @@ mod destinations;
 mod estimate;
 mod in_force;
 mod items;
+mod passed;
 mod place;
 mod queue;
 mod replay;

@@ -19,17 +19,18 @@ use crate::authorizations::{self, Aside};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::invoices::{self, Open, Place, Waiting};
+use crate::limits::{self, Counted, Total};
 use crate::wallets::{self, Spent};
 
 /// Writes the reversals and the charges of a batch, and what is held for calls in progress then. `now` tells where late
-/// usage goes; `credits` names the charges that a credit note gives back.
+/// usage goes; `credits` names the charges that a credit note gives back. Returns what usage of each period comes to now.
 pub(super) async fn write(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     asides: &[Aside],
     credits: Option<&mut Credits>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Total>> {
     let before: Vec<_> = changes
         .iter()
         .flat_map(|c| {
@@ -75,10 +76,31 @@ pub(super) async fn write(
         })
         .collect::<Result<Vec<_>>>()?;
     insert(tx, &rows).await?;
+    let totals = limits::count(tx, &counted(changes, &rows)).await?;
     spent.extend(rows.iter().map(ChargeRow::spent));
     let reserved: Vec<_> = asides.iter().filter_map(Aside::reserved).collect();
     let amounts = wallets::charged_beside(tx, &spent, &reserved, now).await?;
-    authorizations::keep(tx, asides, &amounts, now).await
+    authorizations::keep(tx, asides, &amounts, now).await?;
+    Ok(totals)
+}
+
+/// The charges that are taken back, and `rows`, which are those that are made, each with the period that it counts in.
+fn counted(changes: &[Change<'_>], rows: &[ChargeRow]) -> Vec<Counted> {
+    let undone = changes.iter().flat_map(|change| {
+        change.reverse.iter().map(|known| Counted {
+            organization: change.item.key.organization,
+            charge: known.id,
+            is_undone: true,
+            period_start: known.period.start(),
+        })
+    });
+    let periods = changes.iter().flat_map(|change| {
+        let period = change.item.period;
+        change.charge.iter().map(move |_| period)
+    });
+    let made = rows.iter().zip(periods);
+    let made = made.filter_map(|(row, period)| Some(row.counted(period?.start())));
+    undone.chain(made).collect()
 }
 
 /// Whether a charge stands on a document that takes no reversal.

@@ -18,6 +18,7 @@ use super::credits::Credits;
 use super::destinations::{add_decks, dialed};
 use super::in_force::{Known, in_force};
 use super::items::{Item, UsageKey, add_costs, items};
+use super::passed::Passed;
 use super::queue::{self, Queued, Refusal, Refusals};
 use super::terms::{Ready, TermsKey};
 use super::{store, tail};
@@ -186,10 +187,18 @@ async fn rate_batch(
     let state = |account| state_of(&books, account);
     let ended = ended(&batch, &refused);
     let asides = authorizations::look_again(tx, &app.terms, open, &ended, state).await?;
-    store::write(tx, &changes, &asides, credits, app.clock.now()).await?;
+    let now = app.clock.now();
+    let totals = store::write(tx, &changes, &asides, credits, now).await?;
     let organizations: HashMap<AccountId, _> = accounts.iter().map(|(o, a)| (*a, *o)).collect();
     books::write(tx, &organizations, &books, &before).await?;
     queue::settle(tx, queued, &refused).await?;
+    let passed = Passed {
+        batch: &batch,
+        terms: &terms,
+        before: &before,
+        after: &books,
+    };
+    passed.tell(tx, &totals, now).await?;
     metrics::counter!("tollbook_usage_unpriced_total").increment(unpriced);
     let mut told: Vec<_> = changes
         .iter()

@@ -37,7 +37,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 30] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -59,6 +59,7 @@ impl OfOrganization {
         Self::Periods,
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
+        Self::Rows(Rows::SpendTotals),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,

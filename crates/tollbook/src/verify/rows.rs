@@ -46,6 +46,8 @@ pub(super) enum Rows {
     Grants,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
+    /// What usage of each period was charged.
+    SpendTotals,
     /// What providers charge against the prices that became known.
     ProviderCosts,
     /// What was posted of them day by day.
@@ -86,6 +88,7 @@ impl Rows {
             Self::DeckCharges => "charges by price decks",
             Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
+            Self::SpendTotals => "what was spent",
             Self::ProviderCosts => "prices of providers",
             Self::ProviderCostDays => "costs by day",
             Self::Calls => "calls",
@@ -195,6 +198,7 @@ async fn compare(
             CHUNK
         ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
+        Rows::SpendTotals => rows!(tx, "src/verify/rows/spend_totals.sql", owner, after, CHUNK),
         Rows::ProviderCosts => rows!(
             tx,
             "src/verify/rows/provider_costs.sql",

@@ -199,6 +199,19 @@ insert into transfers (organization_id, id, entry_id, debit_account_id, credit_a
     (pg_temp.id(1), pg_temp.id(187), pg_temp.id(181), pg_temp.id(183), pg_temp.id(184), 1, 'USD', true),
     (pg_temp.id(1), pg_temp.id(188), pg_temp.id(182), pg_temp.id(185), pg_temp.id(186), 1, 'USD', true);
 
+-- Limits: of customer 51 and of the organization.
+insert into spend_caps (organization_id, id, payer, customer_id, currency, amount, is_hard) values
+    (pg_temp.id(1), pg_temp.id(191), 'customer', pg_temp.id(51), 'USD', 100, true), (pg_temp.id(1), pg_temp.id(192), 'organization', null, 'USD', 100, false);
+insert into spend_totals (organization_id, account_id, payer, currency, period_start, amount) values
+    (pg_temp.id(1), pg_temp.id(41), 'customer', 'USD', pg_temp.at(0), 1), (pg_temp.id(1), pg_temp.id(43), 'organization', 'USD', pg_temp.at(0), 1);
+insert into usage_thresholds (organization_id, id, payer, customer_id, kind, at) values
+    (pg_temp.id(1), pg_temp.id(193), 'customer', pg_temp.id(51), 'cap', 50), (pg_temp.id(1), pg_temp.id(194), 'organization', null, 'allowance', 50);
+insert into alerts (organization_id, id, kind, severity, group_key, customer_id, count, first_seen_at, last_seen_at) values
+    (pg_temp.id(1), pg_temp.id(195), 'cap', 'warning', 'fixture', pg_temp.id(51), 1, pg_temp.at(1), pg_temp.at(1));
+insert into fraud_guards (organization_id, enabled_at, holds_unusual, history_days, allowed_destinations) values (pg_temp.id(1), pg_temp.at(0), true, 90, '{US}');
+insert into fraud_holds (organization_id, id, destination, reason, holds_all, external_e164, held_at) values
+    (pg_temp.id(1), pg_temp.id(196), 'CU', 'unusual_destination', false, '+5352345678', pg_temp.at(1));
+
 -- Operations.
 insert into jobs (id, organization_id, kind, payload) values (pg_temp.id(161), pg_temp.id(1), 'retain', '{}');
 insert into schedules (name, every, next_run_at) values ('fixture', interval '1 day', pg_temp.at(0)) on conflict do nothing;

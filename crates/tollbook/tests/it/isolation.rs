@@ -464,6 +464,10 @@ const PLATFORM_ROWS: [(&str, &str); 25] = [
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 'top_up', 1000000, now())"),
     ("wallet_lots", "insert into wallet_lots (organization_id, id, wallet_id, amount, received_at)
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 1000000, now())"),
+    ("spend_caps", "insert into spend_caps (id, payer, currency, amount, is_hard) values (gen_random_uuid(), 'organization', 'EUR', 1000000, false)"),
+    ("spend_totals", "insert into spend_totals (organization_id, account_id, payer, currency, period_start, amount)
+        values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000043', 'organization', 'EUR', '2026-03-01', 0)"),
+    ("usage_thresholds", "insert into usage_thresholds (id, payer, kind, at) values (gen_random_uuid(), 'organization', 'cap', 1000)"),
     ("call_reservations", "insert into call_reservations (organization_id, authorization_id, account_id, payer, zone, period_start, expires_at)
         values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000172', '10000000-0000-7000-8000-000000000043', 'organization', 'UTC', now(), now())"),
     ("invoice_lines", "insert into invoice_lines (id, invoice_id, position, line_group, description, quantity, unit, amount_numerator, amount_denominator, amount_minor, starts_at, ends_at)

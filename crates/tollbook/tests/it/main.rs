@@ -8,6 +8,7 @@
 )]
 
 mod acts;
+mod alerts;
 mod authorize;
 mod billing;
 mod billing_run;
@@ -24,12 +25,14 @@ mod customers;
 mod decks;
 mod disconnects;
 mod ends;
+mod fraud;
 mod histories;
 mod identity;
 mod indexes;
 mod invoices;
 mod isolation;
 mod lanes;
+mod limits;
 mod live;
 mod lives;
 mod lives_random;
