@@ -121,6 +121,8 @@ ids! {
     InvoiceLineId,
     /// A credit note.
     CreditNoteId,
+    /// What people put right.
+    CorrectionId,
     /// A payment.
     PaymentId,
     /// Prepaid credit.
@@ -147,6 +149,14 @@ ids! {
     SessionId,
     /// A request to the application.
     RequestId,
+    /// A cap on what a payer may spend.
+    SpendCapId,
+    /// Where people are told of usage.
+    ThresholdId,
+    /// Something that people should look at.
+    AlertId,
+    /// Calls out that are held.
+    FraudHoldId,
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 pub mod actor;
 pub mod calls;
+pub mod fraud;
 pub mod ids;
 pub mod invoices;
 pub mod ledger;
+pub mod limits;
 pub mod metering;
 pub mod money;
 pub mod named;

@@ -35,6 +35,8 @@ pub enum LineKind {
     Mobile,
     /// The called side pays.
     TollFree,
+    /// It costs extra to call.
+    Premium,
 }
 
 impl E164 {
@@ -81,6 +83,7 @@ impl E164 {
             }
             phonenumber::Type::Mobile => Some(LineKind::Mobile),
             phonenumber::Type::TollFree => Some(LineKind::TollFree),
+            phonenumber::Type::PremiumRate => Some(LineKind::Premium),
             _ => None,
         }
     }

@@ -44,6 +44,7 @@ nav-live = Live
 nav-communications = Communications
 nav-customers = Customers
 nav-invoices = Invoices
+nav-alerts = Alerts
 nav-search = Search
 crumbs = Where you are
 close = Close
@@ -306,6 +307,7 @@ trace-maximum = Down to the maximum charge
 trace-fee = Fee
 trace-within-free = Ended within the free seconds
 trace-no-price = The plan has no price for it
+trace-waived = Not billed
 trace-nothing-used = Not answered, so nothing is charged
 trace-left-before = { $left } were left
 trace-band = { $band } from { $time } ({ $zone })
@@ -395,6 +397,45 @@ subscription-price = Price
 subscription-renews = Renews
 subscription-overage = Past the hours
 
+## Alerts
+alerts-tabs = State of alerts
+alerts-tab-open = Open
+alerts-tab-acknowledged = Seen to
+alerts-tab-all = All
+alerts-none = Nothing to look at.
+alerts-none-hint = Limits that are reached, usage that fails and calls that are held show here.
+alerts-open = { $count ->
+    [one] One alert is open
+   *[other] { $count } alerts are open
+}
+column-alert = Alert
+column-severity = Severity
+column-times = Times
+column-last-seen = Last seen
+column-action = Action
+severity-info = Info
+severity-warning = Warning
+severity-critical = Critical
+alert-acknowledge = Seen to
+alert-release = Release
+alert-block = Block again
+alert-allowance = { $percent } % of the allowance “{ $allowance }” is used
+alert-cap = { $percent } % of the cap on spending is reached
+alert-wallet = A wallet has { $left } { $currency } left
+alert-meter = { $meter } has counted { $used } this month
+alert-cap-refused = Calls were refused because of a cap on spending
+alert-usage-refused = Usage was refused: { $reason }
+alert-usage-parked = Usage waits that cannot be charged
+alert-webhook-parked = Webhooks wait that cannot be read
+alert-fraud = Calls to { $destination } are held
+alert-fraud-all = All calls out are held
+alert-used-of = { $used } of { $limit }
+fraud-unusual-destination = Nobody has called there lately
+fraud-calls-per-minute = Too many calls within a minute
+fraud-calls-per-hour = Too many calls within an hour
+fraud-concurrent-calls = Too many calls at the same time
+fraud-hourly-spend = Calls there cost too much within an hour
+
 ## Invoices
 invoices-title = Invoices
 invoices-tabs = State of invoices
@@ -474,6 +515,25 @@ act-after = After
 act-credit = Credit of { $customer }
 act-changed = Something has changed meanwhile. Please look again.
 act-back = Back to the invoice
+correct-move-title = Move to another customer
+correct-move-lede = The call goes with everything used by it. A charge that was invoiced already is given back by a credit note, and charged on the other customer’s next invoice.
+correct-waive-title = Do not bill
+correct-waive-lede = The call stays in the records and in all counts. A charge that was invoiced already is given back by a credit note.
+correct-bill-title = Bill it again
+correct-bill-lede = The call is charged again: on the draft of its time, or on the next invoice.
+correct-find = Find the customer
+correct-find-label = Name, mail address or number
+correct-find-button = Find
+correct-find-none = Nobody is found by that.
+correct-customer = Customer
+correct-nobody = Choose a customer.
+correct-nameless = Unknown caller
+correct-no-money = No amount changes.
+correct-drafts = Next invoices of { $customer }
+correct-owed = Owed by { $customer }
+correct-note = Credit note of { $amount } over { $number }
+correct-back = Back to the call
+correct-waived = Not billed:
 invoice-calls-behind = { $count ->
     [one] 1 call
    *[other] { $count } calls

@@ -11,7 +11,8 @@ declare
     table_name text;
 begin
     foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
-        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices', 'provider_cost_days'] loop
+        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices', 'provider_cost_days',
+        'deck_versions', 'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
     foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
@@ -34,6 +35,18 @@ begin
 end
 $$;
 create or replace trigger guard before update or delete on plan_versions for each row execute function guard_plan_version();
+
+-- The entries of a deck's version come with it: nothing is added to what was in force.
+create or replace function guard_deck_entries() returns trigger language plpgsql as $$
+begin
+    if exists (select from (select distinct seller_id, version_id from added) a
+        join deck_versions v on v.seller_id = a.seller_id and v.id = a.version_id where v.created_at <> now()) then
+        raise exception 'a version of a deck is whole' using errcode = 'restrict_violation', constraint = 'deck_entries_append_only';
+    end if;
+    return null;
+end
+$$;
+create or replace trigger guard after insert on deck_entries referencing new table as added for each statement execute function guard_deck_entries();
 
 -- Of what a subscription was on, and when it paused, only the end is set.
 create or replace function guard_stretch() returns trigger language plpgsql as $$
@@ -376,7 +389,8 @@ create or replace trigger guard before update on call_authorizations for each ro
 create or replace function guard_reservation() returns trigger language plpgsql as $$
 begin
     if old.state <> 'open'
-        or (to_jsonb(old) - array['amount', 'expires_at', 'state', 'closed_at']) is distinct from (to_jsonb(new) - array['amount', 'expires_at', 'state', 'closed_at']) then
+        or (to_jsonb(old) - array['amount', 'cap_currency', 'expires_at', 'state', 'closed_at'])
+            is distinct from (to_jsonb(new) - array['amount', 'cap_currency', 'expires_at', 'state', 'closed_at']) then
         raise exception 'reservation of authorization % cannot change', old.authorization_id
             using errcode = 'restrict_violation', constraint = 'call_reservations_immutable';
     end if;

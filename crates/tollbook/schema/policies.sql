@@ -8,7 +8,8 @@ declare
     -- Nothing in these is ever changed; see guards.sql for the triggers that say so to the owner too.
     append_only constant text[] := array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log',
         'wallet_movements', 'payment_allocations', 'credit_notes', 'credit_note_lines',
-        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days'];
+        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days', 'deck_versions',
+        'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
         'provider_costs', 'provider_prices', 'provider_cost_days', 'cost_postings', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
@@ -101,6 +102,13 @@ grant select, insert, update on plans to tollbook_admin;
 create policy own on plan_versions to tollbook_admin using (seller_id = acting_organization_id()) with check (seller_id = acting_organization_id());
 create policy offered on plan_versions for select to tollbook_admin using (seller_id = '00000000-0000-0000-0000-000000000000');
 grant select, insert, update on plan_versions to tollbook_admin;
+-- Only drafts go, and a plan that has no version left.
+grant delete on plans, plan_versions to tollbook_admin;
+create policy own on price_decks to tollbook_admin using (seller_id = acting_organization_id()) with check (seller_id = acting_organization_id());
+grant select, insert, update on price_decks to tollbook_admin;
+create policy own on deck_versions to tollbook_admin using (seller_id = acting_organization_id()) with check (seller_id = acting_organization_id());
+create policy own on deck_entries to tollbook_admin using (seller_id = acting_organization_id()) with check (seller_id = acting_organization_id());
+grant select, insert on deck_versions, deck_entries to tollbook_admin;
 
 -- Names of colleagues; never a password hash.
 grant select (id, email, name, zone, organization_ids, created_at, disabled_at) on users to tollbook_admin, tollbook_member;
@@ -141,6 +149,11 @@ create policy member on search_terms for select to tollbook_member using (organi
 grant select on plans, plan_versions to tollbook_member;
 create policy member on plans for select to tollbook_member using (seller_id = acting_organization_id());
 create policy member on plan_versions for select to tollbook_member using (seller_id = acting_organization_id());
+-- What a call in progress costs follows from them.
+grant select on price_decks, deck_versions, deck_entries to tollbook_member;
+create policy member on price_decks for select to tollbook_member using (seller_id = acting_organization_id());
+create policy member on deck_versions for select to tollbook_member using (seller_id = acting_organization_id());
+create policy member on deck_entries for select to tollbook_member using (seller_id = acting_organization_id());
 
 -- Portal: one customer's own.
 create or replace function acting_customer_id() returns uuid

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollbook_providers::Http;
 
+use crate::alerts::Tally;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub(crate) objects: Folder,
     /// Plan versions made ready for rating.
     pub(crate) terms: Arc<TermsCache>,
+    /// What failed and left no row.
+    pub(crate) tally: Tally,
 }
 
 impl App {
@@ -94,6 +97,7 @@ impl App {
             http,
             objects: Folder::new(objects),
             terms: Arc::default(),
+            tally: Tally::default(),
         }))
     }
 }

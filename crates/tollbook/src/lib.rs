@@ -7,6 +7,7 @@
     reason = "`value as Type` is how a checked query is told the type of a parameter"
 )]
 
+mod alerts;
 mod app;
 mod audit;
 mod authorizations;
@@ -15,11 +16,14 @@ pub mod cli;
 mod clock;
 mod communications;
 mod config;
+mod corrections;
 mod costs;
 mod credit_notes;
 mod customers;
 mod db;
+mod decks;
 mod error;
+mod fraud;
 mod http;
 mod identity;
 mod ids;
@@ -28,6 +32,7 @@ mod integrations;
 mod invoices;
 mod jobs;
 mod ledger;
+mod limits;
 mod live;
 mod metering;
 mod node;
@@ -45,6 +50,7 @@ pub mod sandbox;
 mod search;
 mod secrets;
 mod settle;
+mod sheet;
 mod subscriptions;
 mod supabase;
 mod verify;

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::App;
 use crate::db::Connection;
-use crate::{http, inbox, jobs, live, rating};
+use crate::{alerts, http, inbox, jobs, live, rating};
 
 /// Requests under way and jobs get so long to finish when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -47,6 +47,7 @@ impl Node {
         let stop = app.stop.clone();
         // A node without viewers still tells the others what it wrote.
         live::start(&app, connection, &stop, &mut workers);
+        alerts::start(&app, &stop, &mut workers);
         if work != Work::Web {
             inbox::start(&app, &stop, &mut workers);
             rating::start(&app, &stop, &mut workers);

@@ -6,7 +6,9 @@ use tollbook_core::actor::Actor;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::{authorizations, calls, costs, inbox, invoices, jobs, rating, subscriptions, wallets};
+use crate::{
+    alerts, authorizations, calls, costs, inbox, invoices, jobs, rating, subscriptions, wallets,
+};
 
 /// How long to wait for what another worker of this or another node is at.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -32,6 +34,8 @@ impl App {
             authorizations::expire_due(self).await?;
             wallets::expire_due(self).await?;
             invoices::finalize_due(self).await?;
+            alerts::flush(self).await?;
+            alerts::watch(self).await?;
             if looked_after == 0 && !self.is_something_due().await? {
                 return Ok(());
             }

@@ -8,6 +8,7 @@ mod number;
 mod preview;
 mod settle;
 mod state;
+mod taken_back;
 mod tax;
 mod trace;
 
@@ -19,5 +20,6 @@ pub use number::{InvalidInvoiceNumber, InvoiceNumber, NumberPrefix};
 pub use preview::{Conditions, Gathering, Preview, PreviewLine};
 pub use settle::{AllocationError, Standing, Wanted, allocate};
 pub use state::{Event, IllegalTransition, State, transition};
+pub use taken_back::{TakenBackError, taken_back};
 pub use tax::{TaxRate, TaxTotal, TaxTreatment, TaxedLine, Totals, totals};
 pub use trace::{LINE_TRACE_VERSION, LineItem, LineTrace};

@@ -99,6 +99,16 @@ pub fn release(payer: Payer, reopened: Money) -> Result<Entry, LedgerError> {
     Ok(apply_credit(payer, reopened, reopened)?.reversal())
 }
 
+/// Credit that a seller gives out of goodwill, for no document: it is earned less.
+pub fn goodwill(payer: Payer, amount: Money) -> Result<Entry, LedgerError> {
+    let amount = positive("goodwill", amount)?;
+    let earned = Account::metered(payer.kind(), AccountKind::Revenue, FEE, amount.currency());
+    let credit = Account::of(payer, AccountKind::CustomerCredit, amount.currency());
+    let mut entry = Entry::default();
+    entry.transfer(earned, credit, amount)?;
+    Ok(entry)
+}
+
 /// The payer's credit is paid out. `available` is the credit that there is.
 pub fn refund(payer: Payer, amount: Money, available: Money) -> Result<Entry, LedgerError> {
     at_most(amount, available)?;
@@ -329,6 +339,15 @@ mod tests {
             shown(&wallet_expiry(PAYER, usd(50)).unwrap()),
             ["50 from revenuefee to wallet"]
         );
+        assert_eq!(
+            shown(&goodwill(PAYER, usd(50)).unwrap()),
+            ["50 from customer_credit to revenuefee"]
+        );
+        assert_eq!(
+            shown(&goodwill(PAYER, usd(50)).unwrap().reversal()),
+            ["50 from revenuefee to customer_credit"]
+        );
+        assert!(goodwill(PAYER, usd(0)).is_err());
         let cost = cost(PayerKind::Customer, "SMS_SENT", usd(7)).unwrap();
         assert_eq!(
             shown(&cost),

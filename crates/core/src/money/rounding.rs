@@ -28,8 +28,8 @@ pub struct Rounded {
 
 /// Rounds an exact amount in major units to the currency's minor unit.
 ///
-/// Called once for each invoice line and once for each tax rate of a document, and for what providers have charged up to a
-/// day; nowhere else.
+/// Called once for each invoice line and once for each tax rate of a document, for what is left of a line of which charges
+/// are taken back, for what providers have charged up to a day, and for sums that are only shown; nowhere else.
 pub fn round_to_minor(
     amount: Fraction,
     currency: Currency,

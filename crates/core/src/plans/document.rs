@@ -1,9 +1,12 @@
 //! The fields of a plan document.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 use crate::calls::Direction;
+use crate::limits::Cap;
 use crate::metering::MeterCode;
 use crate::money::{Currency, Percent, Price, Quantity};
 use crate::pricing::{BandMode, Increment, WeekCalendar};
@@ -45,6 +48,9 @@ pub struct Document {
         skip_serializing_if = "Option::is_none"
     )]
     pub minimum_commitment: Option<Price>,
+    /// What usage of a period may cost, for payers without a cap of their own.
+    #[serde(default, alias = "spend_cap", skip_serializing_if = "Option::is_none")]
+    pub spend_cap: Option<Cap>,
     /// Days without a base fee at the start.
     #[serde(default, alias = "trial_days")]
     pub trial_days: u16,
@@ -55,6 +61,23 @@ pub struct Document {
 
 fn one_month() -> u16 {
     1
+}
+
+impl Document {
+    /// The price decks that its rates name, each once.
+    pub fn decks(&self) -> BTreeSet<&Key> {
+        let rates = self.prices.iter().flat_map(|price| {
+            let bands = price.bands.iter().map(|band| &band.rate);
+            std::iter::once(&price.rate).chain(bands)
+        });
+        let named = rates.filter_map(|rate| {
+            let Rate::Deck { deck, .. } = rate else {
+                return None;
+            };
+            Some(deck)
+        });
+        named.collect()
+    }
 }
 
 /// Who a plan is for.

@@ -195,6 +195,7 @@ impl ShortForm {
             allowances: Vec::new(),
             calendar: None,
             minimum_commitment: None,
+            spend_cap: None,
             trial_days: 0,
             features: self.features,
         };

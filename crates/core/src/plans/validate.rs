@@ -89,6 +89,11 @@ impl Document {
         if let Some(Err(error)) = self.minimum_commitment.map(payable) {
             errors.add("minimumCommitment", error.to_string());
         }
+        let cap = self.spend_cap.map(|cap| cap.amount);
+        errors.refuse_negative("spendCap.amount", cap);
+        if let Some(Err(error)) = cap.map(payable) {
+            errors.add("spendCap.amount", error.to_string());
+        }
         if !(1..=120).contains(&self.interval_months) {
             errors.add("intervalMonths", "must be 1 to 120");
         }

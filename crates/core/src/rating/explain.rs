@@ -116,6 +116,7 @@ fn reason_text(reason: NotChargedReason) -> &'static str {
         }
         NotChargedReason::WithinFreeSeconds => "ended within the free seconds",
         NotChargedReason::NoPrice => "the plan has no price for it",
+        NotChargedReason::Waived => "it is not billed",
     }
 }
 

@@ -28,7 +28,7 @@ pub use grants::{
 };
 pub use order::{order_matters, rate_in_order, sort_canonically};
 pub(crate) use rate::priced_alike_until;
-pub use rate::{Error, rate};
+pub use rate::{Error, rate, waive};
 pub use reach::reach;
 pub use state::{Grant, State, TierTotal};
 pub use tail::{Change, InForce, Place, leaves_traces, rerate, rerate_from};

@@ -330,6 +330,20 @@ fn fee_part(
     }
 }
 
+/// What one usage comes to that its payer is not billed for: nothing, and it draws on nothing.
+pub fn waive(usage: &Usage, terms: &Terms) -> Rated {
+    let Some(price) = terms.price(&usage.meter, usage.direction) else {
+        return not_charged(terms, None, NotChargedReason::NoPrice);
+    };
+    let key = price.rates.first().map(|rate| rate.key.clone());
+    let reason = if usage.quantity.is_zero() {
+        NotChargedReason::NothingUsed
+    } else {
+        NotChargedReason::Waived
+    };
+    not_charged(terms, key, reason)
+}
+
 fn not_charged(terms: &Terms, price_key: Option<Key>, reason: NotChargedReason) -> Rated {
     let mut part = fee_part(
         terms,

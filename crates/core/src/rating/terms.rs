@@ -98,6 +98,22 @@ impl Terms {
         })
     }
 
+    /// The same terms with these decks. What a deck says is loaded for the numbers at hand; a deck that is not among them
+    /// stays as it is.
+    #[must_use]
+    pub fn with_decks(&self, decks: &BTreeMap<Key, Arc<Deck>>) -> Self {
+        let mut terms = self.clone();
+        for rate in terms.prices.iter_mut().flat_map(|price| &mut price.rates) {
+            let Rate::Deck { deck: name, .. } = &rate.rate else {
+                continue;
+            };
+            if let Some(deck) = decks.get(name) {
+                rate.deck = Some(Arc::clone(deck));
+            }
+        }
+        terms
+    }
+
     /// Currency of every amount.
     pub fn currency(&self) -> Currency {
         self.currency
@@ -286,6 +302,44 @@ mod tests {
             refused(&Surroundings::default()),
             expected.map(|(field, text)| (field.into(), text.into()))
         );
+    }
+
+    #[test]
+    fn decks_are_put_in_by_name() {
+        use crate::pricing::DeckEntry;
+        let deck = |price: &str| {
+            let entry = DeckEntry {
+                prefix: "1".into(),
+                price: price.parse().unwrap(),
+                connection_fee: None,
+                increment: None,
+                starts_at: None,
+                ends_at: None,
+            };
+            Arc::new(Deck::new(vec![entry]).unwrap())
+        };
+        let json = r#"{"currency":"USD","prices":[
+            {"key":"a","meter":"A","rate":{"deck":{"deck":"world"}}},
+            {"key":"b","meter":"B","rate":{"deck":{"deck":"nights"}}},
+            {"key":"c","meter":"C","rate":{"per_unit":{"price":1}}}]}"#;
+        let document = Offer::read(json.as_bytes()).unwrap().document;
+        let names: Vec<&str> = document.decks().into_iter().map(Key::as_str).collect();
+        assert_eq!(names, ["nights", "world"]);
+        let surroundings = Surroundings {
+            decks: [("world", deck("1")), ("nights", deck("2"))]
+                .map(|(key, deck)| (key.parse().unwrap(), deck))
+                .into(),
+            ..Surroundings::default()
+        };
+        let terms = Terms::new(&document, &surroundings).unwrap();
+        let terms = terms.with_decks(&[("world".parse().unwrap(), deck("3"))].into());
+        let prices: Vec<_> = terms
+            .prices
+            .iter()
+            .map(|price| price.rates[0].deck.as_ref().map(|it| it.entries()[0].price))
+            .collect();
+        let price = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(prices, [price("3"), price("2"), None]);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub enum NotChargedReason {
     WithinFreeSeconds,
     /// The plan has no price for the meter.
     NoPrice,
+    /// People have said that the payer is not billed for it.
+    Waived,
 }
 
 /// How time became billed time.

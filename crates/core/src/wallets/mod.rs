@@ -8,4 +8,4 @@ mod promise;
 pub use balance::{Draw, Drawn, Lot, Reservation, Wallet, WalletError};
 pub use kept::{Change, Kept, KeptLot, whole_minor};
 pub use limit::{CALL_SECONDS_MAX, longest_call};
-pub use promise::{Hold, InProgress, Promise, costs, promise, share};
+pub use promise::{Hold, InProgress, Promise, costs, in_full, promise, share};

@@ -148,6 +148,17 @@ pub fn share(
     Ok(amounts.collect())
 }
 
+/// What a call needs, in whole minor units, where nothing limits what may be set aside for it.
+pub fn in_full(hold: Hold) -> Result<Money, Overflow> {
+    match hold.cost {
+        Some(cost) => {
+            let currency = hold.aside.currency();
+            Ok(Money::from_minor(minor_up(cost, currency)?, currency))
+        }
+        None => Ok(hold.aside),
+    }
+}
+
 /// Lets a call through for at most `wanted` seconds, or on for so many in all. `open` are the other calls of the
 /// account, and `available` is what of its credit is neither spent nor set aside for any of them; without it nobody pays
 /// in advance, and only what has no price is refused.

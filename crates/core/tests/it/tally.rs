@@ -200,7 +200,7 @@ fn note_reason(part: &ChargePart, met: &mut impl FnMut(&str)) {
     match part.trace.reason {
         Some(NotChargedReason::NothingUsed) => met("not answered"),
         Some(NotChargedReason::WithinFreeSeconds) => met("within free seconds"),
-        Some(NotChargedReason::NoPrice) | None => {}
+        Some(NotChargedReason::NoPrice | NotChargedReason::Waived) | None => {}
     }
 }
 

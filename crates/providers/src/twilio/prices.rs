@@ -55,6 +55,8 @@ impl Client {
             LineKind::Local => "local",
             LineKind::Mobile => "mobile",
             LineKind::TollFree => "toll free",
+            // Nobody rents one out.
+            LineKind::Premium => return Ok(None),
         };
         let mut prices = list.phone_number_prices.iter();
         let found = prices.find(|price| price.number_type.eq_ignore_ascii_case(wanted));

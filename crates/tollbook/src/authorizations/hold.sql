@@ -1,4 +1,5 @@
--- Our number, whose call it is, and who pays for it. Accounts are locked, then their wallets, each in the order of keys.
+-- Our number, whose call it is, and who pays for it. Accounts are locked, then their wallets, each in the order of keys; for a
+-- call out then the organization's guard, so that those who ask at the same time are counted.
 with ours as (
     select n.id, $5::uuid is null or $5 = any (n.viewer_ids) as is_allowed
     from phone_numbers n
@@ -29,7 +30,11 @@ credit as (
     select w.id from wallets w
     where w.organization_id = $1 and w.account_id in (select id from held)
     order by w.id for no key update
+),
+guarded as (
+    select g.organization_id from fraud_guards g
+    where g.organization_id = $1 and g.enabled_at is not null and $6::boolean for no key update
 )
 select o.id, o.is_allowed as "is_allowed!", (select id from chosen) as customer_id,
-    coalesce((select array_agg(id) from held), '{}') as "accounts!", (select count(*) from credit) as "wallets!"
+    coalesce((select array_agg(id) from held), '{}') as "accounts!", (select count(*) from credit) as "wallets!", (select count(*) from guarded) as "guards!"
 from ours o

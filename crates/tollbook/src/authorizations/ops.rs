@@ -6,13 +6,18 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::Direction;
+use tollbook_core::fraud::{Reason, Scope};
 use tollbook_core::ids::{AccountId, AuthorizationId, OrganizationId, UserId};
+use tollbook_core::payer::PayerKind;
+use tollbook_core::phone::E164;
 
-use super::plan::{Asked, plan};
+use super::plan::{Asked, Planned, plan};
 use super::store::{self, Authorization, Held, Part, Parties, Wanted};
 use super::{expires_at, usage};
+use crate::alerts::AlertKind;
 use crate::app::App;
 use crate::error::{Error, OnConstraint as _, Result};
+use crate::fraud::{self, Judgement, NewHold, Where};
 use crate::http::caller::Dialer;
 use crate::ids::new_id;
 use crate::numbers::not_yours;
@@ -50,6 +55,13 @@ pub(super) fn no_credit() -> Error {
     Error::conflict("no_credit", "nothing is left that would pay for the call")
 }
 
+fn capped() -> Error {
+    Error::conflict(
+        "spend_cap",
+        "the cap on spending does not let the call begin",
+    )
+}
+
 pub(super) fn closed() -> Error {
     Error::conflict("authorization_closed", "the call has ended")
 }
@@ -82,6 +94,12 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
     let mut tx = app.db.begin_dial(&Actor::system()).await?;
     let line = store::hold(&mut tx, organization, &new.parties, user, now).await?;
     let line = line.filter(|line| line.is_allowed).ok_or_else(not_yours)?;
+    let Parties {
+        direction,
+        external,
+        ..
+    } = &new.parties;
+    let place = place(*direction, external);
     let wanted = Wanted {
         organization,
         accounts: &line.accounts,
@@ -90,23 +108,46 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
         now,
         key: Some(&new.key),
         known: None,
+        place: place.as_ref(),
     };
     let loaded = store::load(&mut tx, &wanted).await?;
     if let Some(known) = loaded.existing {
         return again(&mut tx, organization, known, new).await;
     }
-    let Parties {
-        direction,
-        external,
-        ..
-    } = &new.parties;
+    if let (Some(guard), Some(place)) = (&loaded.guard, &place) {
+        match guard.judge(&place.destination)? {
+            Judgement::Pass => {}
+            Judgement::Held(reason) => return Err(still_held(app, organization, place, reason)),
+            Judgement::Hold(reason) => {
+                let hold = NewHold {
+                    organization,
+                    destination: &place.destination,
+                    reason,
+                    external,
+                    call: None,
+                    at: now,
+                };
+                fraud::hold(&mut tx, &[hold]).await?;
+                tx.commit().await?;
+                return Err(fraud::refused(reason));
+            }
+        }
+    }
     let asked = Asked {
         call: usage(*direction, external, now, 0),
         seconds: new.seconds,
         external_field: external_field(*direction),
         now,
     };
-    let (seconds, parts) = plan(&mut tx, &app.terms, loaded, &asked).await?;
+    let planned = plan(&mut tx, &app.terms, loaded.standings, &asked).await?;
+    let Planned { seconds, parts, .. } = planned;
+    if let Some(payer) = planned.capped {
+        let customer = line.customer.filter(|_| payer == PayerKind::Customer);
+        let (kind, error) = (AlertKind::CapRefused, capped());
+        app.tally
+            .note(organization, kind, customer, "", &error.to_string(), now);
+        return Err(error);
+    }
     if seconds == 0 {
         return Err(no_credit());
     }
@@ -135,6 +176,24 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
         })?;
     tx.commit().await?;
     Ok(authorization)
+}
+
+/// Where a call out goes.
+fn place(direction: Direction, external: &E164) -> Option<Where> {
+    (direction == Direction::Outgoing).then(|| Where::of(external))
+}
+
+/// A call is refused that is like those that are held already.
+fn still_held(app: &App, organization: OrganizationId, place: &Where, reason: Reason) -> Error {
+    let error = fraud::refused(reason);
+    let subject = match reason.scope() {
+        Scope::Destination => place.destination.to_string(),
+        Scope::Everything => String::new(),
+    };
+    let (kind, now) = (AlertKind::Fraud, app.clock.now());
+    app.tally
+        .note(organization, kind, None, &subject, &error.to_string(), now);
+    error
 }
 
 fn held(part: &Part) -> Held {
@@ -207,6 +266,12 @@ pub(super) async fn extend(
     if seconds <= call.seconds {
         return Ok(call);
     }
+    let Parties {
+        direction,
+        external,
+        ..
+    } = &call.parties;
+    let place = place(*direction, external);
     let wanted = Wanted {
         organization,
         accounts: &accounts,
@@ -215,20 +280,22 @@ pub(super) async fn extend(
         now,
         key: None,
         known: Some(id),
+        place: place.as_ref(),
     };
     let loaded = store::load(&mut tx, &wanted).await?;
-    let Parties {
-        direction,
-        external,
-        ..
-    } = &call.parties;
+    // A call that was let through goes on, unless others like it are held by now.
+    let reason = loaded.guard.as_ref().map(fraud::Standing::held);
+    if let (Some(reason), Some(place)) = (reason.transpose()?.flatten(), &place) {
+        return Err(still_held(app, organization, place, reason));
+    }
     let asked = Asked {
         call: usage(*direction, external, call.started_at, 0),
         seconds,
         external_field: external_field(*direction),
         now,
     };
-    let (longest, parts) = plan(&mut tx, &app.terms, loaded, &asked).await?;
+    let planned = plan(&mut tx, &app.terms, loaded.standings, &asked).await?;
+    let (longest, parts) = (planned.seconds, planned.parts);
     if longest <= call.seconds {
         return Ok(call);
     }

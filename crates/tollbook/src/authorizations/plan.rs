@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
-use tollbook_core::money::{Fraction, Money};
+use tollbook_core::ids::WalletId;
+use tollbook_core::limits::{Limiter, binding, left_under};
+use tollbook_core::money::{Currency, Fraction, Money};
+use tollbook_core::payer::PayerKind;
 use tollbook_core::rating::{Error as Unrated, State, Usage, rate};
 use tollbook_core::wallets::{InProgress, Promise, promise};
 
-use super::store::{Credit, Loaded, Other, OtherPart, Part, Standing, stored};
+use super::store::{Other, OtherPart, Part, Standing, stored};
 use crate::error::{Error, Result};
-use crate::rating::{Prepared, Ready, TermsCache};
+use crate::rating::{Dialed, Prepared, Ready, TermsCache, add_decks};
 use crate::wallets::money;
 
 /// A call that is asked for, and for how long.
@@ -24,22 +27,40 @@ pub(super) struct Asked {
     pub(super) now: Timestamp,
 }
 
-/// The longest that the call may last for all who pay for it, up to what is asked, and what each then holds; 0 seconds,
-/// and nothing held, if it may not begin.
+/// How long a call may last, and what is held for it.
+pub(super) struct Planned {
+    /// Up to what is asked; 0 if it may not begin, and then nothing is held.
+    pub(super) seconds: u32,
+    /// What each payer holds.
+    pub(super) parts: Vec<Part>,
+    /// Whose cap does not let it begin, where it is not credit that is missing.
+    pub(super) capped: Option<PayerKind>,
+}
+
+/// The longest that the call may last for all who pay for it, and what each then holds.
 pub(super) async fn plan(
     tx: &mut PgConnection,
     cache: &TermsCache,
-    loaded: Loaded,
+    standings: Vec<Standing>,
     asked: &Asked,
-) -> Result<(u32, Vec<Part>)> {
-    let own = loaded.standings.iter().filter_map(|it| it.terms.clone());
-    let others = loaded.standings.iter().flat_map(|it| &it.calls);
+) -> Result<Planned> {
+    let own = standings.iter().filter_map(|it| it.terms.clone());
+    let others = standings.iter().flat_map(|it| &it.calls);
     let mut keys: Vec<_> = own.chain(others.filter_map(Other::terms)).collect();
     keys.sort_unstable();
     keys.dedup();
-    let terms = cache.get(tx, &keys).await?;
-    let accounts = loaded
-        .standings
+    let mut terms = cache.get(tx, &keys).await?;
+    let new = standings.iter().filter_map(|it| {
+        Some(Dialed {
+            terms: it.terms.clone()?,
+            number: asked.call.destination.as_ref()?,
+            at: asked.call.occurred_at,
+        })
+    });
+    let open = standings.iter().flat_map(|it| &it.calls);
+    let open = open.filter_map(Other::dialed);
+    add_decks(tx, &mut terms, new.chain(open)).await?;
+    let accounts = standings
         .into_iter()
         .map(|standing| Account::new(standing, &terms, asked))
         .collect::<Result<Vec<_>>>()?;
@@ -49,23 +70,43 @@ pub(super) async fn plan(
             seconds = promise.seconds;
         }
         if seconds == 0 {
-            return Ok((0, Vec::new()));
+            let limiter = account.limit.map(|limit| limit.limiter);
+            return Ok(Planned {
+                seconds,
+                parts: Vec::new(),
+                capped: (limiter == Some(Limiter::Cap)).then_some(account.standing.payer),
+            });
         }
     }
     let parts = accounts
         .into_iter()
         .map(|account| account.part(asked, seconds, &terms))
         .collect::<Result<_>>()?;
-    Ok((seconds, parts))
+    Ok(Planned {
+        seconds,
+        parts,
+        capped: None,
+    })
+}
+
+/// What a call may come to, and where that is held.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// `None`: under a cap alone.
+    wallet: Option<WalletId>,
+    currency: Currency,
+    /// Neither spent nor set aside, with what expired calls held; exact, in major units.
+    available: Fraction,
+    limiter: Limiter,
+    is_capped: bool,
 }
 
 /// An account, and what its other calls leave of it.
 struct Account {
     standing: Standing,
     prepared: Option<Arc<Prepared>>,
-    /// With what expired calls held.
-    credit: Option<Credit>,
-    /// Calls that share the wallet.
+    limit: Option<Limit>,
+    /// Calls that share the wallet, or the cap.
     beside: Vec<Other>,
     /// Those of them that have expired.
     over: Vec<Other>,
@@ -86,8 +127,16 @@ impl Account {
             credit = credit.filter(|credit| own.wallet == Some(credit.wallet));
         }
         let wallet = credit.map(|credit| credit.wallet);
-        let shares = |call: &Other| wallet.is_some() && call.wallet == wallet;
+        let cap = hard_cap(&standing, prepared.as_deref())?;
+        let is_limited = wallet.is_some() || cap.is_some();
+        let shares = |call: &Other| {
+            let is_held = call.wallet.is_some() || call.cap_currency.is_some();
+            is_limited && is_held && call.wallet == wallet
+        };
         let calls = std::mem::take(&mut standing.calls);
+        let under_cap = cap
+            .map(|cap| left(&standing, cap, &calls, asked))
+            .transpose()?;
         let (over, open): (Vec<_>, Vec<_>) = calls
             .into_iter()
             .partition(|call| call.expires_at <= asked.now);
@@ -100,16 +149,26 @@ impl Account {
                 credit.available = available.map_err(|e| stored(&e))?;
             }
         }
+        let bound = binding(credit.map(|credit| credit.available), under_cap);
+        let limit = bound
+            .zip(prepared.as_ref())
+            .map(|((available, limiter), prepared)| Limit {
+                wallet,
+                currency: prepared.terms.currency(),
+                available,
+                limiter,
+                is_capped: cap.is_some(),
+            });
         let is_shared = prepared.as_ref().is_some_and(|it| it.is_shared);
         let mut state = standing.state.clone();
-        for call in apart.iter().filter(|_| is_shared && wallet.is_some()) {
+        for call in apart.iter().filter(|_| is_shared && is_limited) {
             use_up(&mut state, call, terms)?;
         }
         Ok(Self {
             beside: if is_shared { beside } else { Vec::new() },
             standing,
             prepared,
-            credit,
+            limit,
             over,
             state,
         })
@@ -121,7 +180,7 @@ impl Account {
             return Ok(None);
         };
         let currency = prepared.terms.currency();
-        let aside = match (&self.standing.own, self.credit) {
+        let aside = match (&self.standing.own, self.limit) {
             (Some(own), Some(_)) => money(own.amount, currency)?,
             _ => Money::zero(currency),
         };
@@ -139,7 +198,7 @@ impl Account {
                 other.in_progress(&prepared.terms, currency)
             })
             .collect::<Result<Vec<_>>>()?;
-        let available: Option<Fraction> = self.credit.map(|credit| credit.available);
+        let available: Option<Fraction> = self.limit.map(|limit| limit.available);
         promise(&call, seconds, &open, &self.state, available)
             .map(Some)
             .map_err(|error| unrated(&error, asked.external_field))
@@ -147,19 +206,22 @@ impl Account {
 
     /// What the account holds for a call of so many seconds.
     fn part(self, asked: &Asked, seconds: u32, terms: &Ready) -> Result<Part> {
-        let credit = self.promise(asked, seconds, terms)?.zip(self.credit);
+        let promised = self.promise(asked, seconds, terms)?.zip(self.limit);
         let mut part = Part {
             account: self.standing.account,
             payer: self.standing.payer,
             terms: self.standing.terms,
             zone: self.standing.zone,
             period_start: self.standing.state.period_start,
-            wallet: credit.as_ref().map(|(_, credit)| credit.wallet),
-            amount: credit.as_ref().map(|(promise, _)| promise.amount),
+            wallet: promised.as_ref().and_then(|(_, limit)| limit.wallet),
+            amount: promised.as_ref().map(|(promise, _)| promise.amount),
+            cap_currency: promised
+                .as_ref()
+                .and_then(|(_, limit)| limit.is_capped.then_some(limit.currency)),
             others: Vec::new(),
             change: None,
         };
-        let Some((promise, Credit { currency, .. })) = credit else {
+        let Some((promise, Limit { currency, .. })) = promised else {
             return Ok(part);
         };
         let mut change = promise.amount;
@@ -186,6 +248,38 @@ impl Account {
         part.change = Some(change);
         Ok(part)
     }
+}
+
+/// What usage of the period may cost at most, where no call is let through beyond it.
+fn hard_cap(standing: &Standing, prepared: Option<&Prepared>) -> Result<Option<Money>> {
+    let Some(prepared) = prepared else {
+        return Ok(None);
+    };
+    match standing.cap {
+        Some(own) if own.is_hard => money(own.amount, prepared.terms.currency()).map(Some),
+        Some(_) => Ok(None),
+        None => Ok(prepared
+            .cap
+            .filter(|(_, is_hard)| *is_hard)
+            .map(|(cap, _)| cap)),
+    }
+}
+
+/// What is left under a cap beside the calls in progress of the same period, and beside what the call has already.
+fn left(standing: &Standing, cap: Money, calls: &[Other], asked: &Asked) -> Result<Fraction> {
+    let (currency, period) = (cap.currency(), standing.state.period_start);
+    let spent = standing.totals.iter().find(|it| it.period_start == period);
+    let spent = spent.map_or(Fraction::ZERO, |it| it.amount.to_fraction());
+    let counts = |call: &&Other| {
+        let is_under = call.cap_currency == Some(currency) && call.period_start == period;
+        is_under && call.expires_at > asked.now
+    };
+    let held = calls.iter().filter(counts).map(|call| call.aside(currency));
+    let mut held = held.collect::<Result<Vec<Money>>>()?;
+    if let Some(own) = &standing.own {
+        held.push(money(own.amount, currency)?);
+    }
+    left_under(cap, spent, held).map_err(|e| stored(&e))
 }
 
 fn less(amount: Money, by: Money) -> Result<Money> {

@@ -11,13 +11,13 @@ use tollbook_core::ids::{AccountId, AuthorizationId, CustomerId, OrganizationId,
 use tollbook_core::money::{Currency, Fraction, Money};
 use tollbook_core::phone::E164;
 use tollbook_core::rating::State;
-use tollbook_core::wallets::{Hold, InProgress, costs};
+use tollbook_core::wallets::{Hold, InProgress, costs, in_full};
 use uuid::Uuid;
 
 use super::GRACE;
 use super::store::{Other, stored};
 use crate::error::Result;
-use crate::rating::{TermsCache, TermsKey};
+use crate::rating::{TermsCache, TermsKey, add_decks};
 use crate::wallets::{Reserved, decimal};
 
 /// A call in progress of an account that is locked.
@@ -89,7 +89,7 @@ pub(crate) async fn open(
         accounts.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     let rows = sqlx::query!(
         r#"select r.organization_id, r.authorization_id, r.account_id, r.wallet_id, r.seller_id, r.plan_version_id, r.zone, r.period_start,
-             r.amount, r.expires_at, c.phone_number_id, c.direction, c.external_e164, c.seconds, c.started_at,
+             r.amount, r.cap_currency, r.expires_at, c.phone_number_id, c.direction, c.external_e164, c.seconds, c.started_at,
              w.customer_id as "customer_id?", w.currency as "currency?"
          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)) k
          join call_reservations r on r.organization_id = k.organization_id and r.account_id = k.id and r.state = 'open'
@@ -105,6 +105,10 @@ pub(crate) async fn open(
         .map(|row| {
             let currency = row.currency.map(|it| it.parse::<Currency>()).transpose();
             let currency = currency.map_err(|e| stored(&e))?;
+            let under = row
+                .cap_currency
+                .map(|it| it.parse::<Currency>())
+                .transpose();
             Ok(Open {
                 organization: row.organization_id.into(),
                 account: row.account_id.into(),
@@ -118,6 +122,7 @@ pub(crate) async fn open(
                     zone: row.zone,
                     period_start: row.period_start.to_jiff(),
                     amount: row.amount.try_into().map_err(|e| stored(&e))?,
+                    cap_currency: under.map_err(|e| stored(&e))?,
                     expires_at: row.expires_at.to_jiff(),
                     direction: row.direction.parse().map_err(|e| stored(&e))?,
                     external: row.external_e164.parse().map_err(|e| stored(&e))?,
@@ -143,7 +148,9 @@ pub(crate) async fn look_again(
     }
     let over = over(&open, ended);
     let keys: Vec<TermsKey> = open.iter().filter_map(|it| it.call.terms()).collect();
-    let terms = cache.get(tx, &keys).await?;
+    let mut terms = cache.get(tx, &keys).await?;
+    let dialed = open.iter().filter_map(|it| it.call.dialed());
+    add_decks(tx, &mut terms, dialed).await?;
     let mut asides = Vec::new();
     let mut running: BTreeMap<(OrganizationId, AccountId), Vec<Open>> = BTreeMap::new();
     for (index, open) in open.into_iter().enumerate() {
@@ -191,7 +198,8 @@ pub(crate) async fn look_again(
 }
 
 fn hold(open: &Open, cost: Option<Fraction>) -> Result<Option<Hold>> {
-    let Some((_, currency)) = open.credit else {
+    let of_wallet = open.credit.map(|(_, currency)| currency);
+    let Some(currency) = of_wallet.or(open.call.cap_currency) else {
         return Ok(None);
     };
     let aside = open.call.aside(currency)?;
@@ -241,7 +249,15 @@ pub(crate) async fn keep(
     let (mut is_over, mut changed) = (Vec::new(), Vec::new());
     for aside in asides {
         let before = aside.hold.map(|hold| hold.aside);
-        let after = aside.reserved().and_then(|_| amounts.next().copied());
+        let after = match aside.reserved() {
+            Some(_) => amounts.next().copied(),
+            // Under a cap alone it has what it needs: nobody was promised more than the cap.
+            None => aside
+                .hold
+                .map(in_full)
+                .transpose()
+                .map_err(|e| stored(&e))?,
+        };
         if !aside.is_over && before == after {
             continue;
         }
@@ -296,6 +312,7 @@ mod tests {
                 zone: "UTC".to_owned(),
                 period_start: at("2026-03-01T00:00:00Z"),
                 amount: tollbook_core::money::Price::ZERO,
+                cap_currency: None,
                 expires_at: at("2026-03-02T00:00:00Z"),
                 direction: Direction::Outgoing,
                 external: "+12025550123".parse().unwrap(),

@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::usage;
 use crate::error::{Error, OnConstraint as _, Result};
-use crate::rating::{TermsKey, month_start};
+use crate::fraud::{self, Where};
+use crate::rating::{Dialed, TermsKey, month_start};
 use crate::wallets::{decimal, money};
 
 /// Which number of ours is on the line, and who is on the other side.
@@ -55,6 +56,7 @@ pub(super) async fn hold(
         parties.external.as_str(),
         now.to_sqlx(),
         user.map(Uuid::from),
+        parties.direction == Direction::Outgoing,
     )
     .fetch_optional(tx)
     .await?;
@@ -94,6 +96,8 @@ pub(super) struct Wanted<'a> {
     pub(super) key: Option<&'a str>,
     /// A call that goes on.
     pub(super) known: Option<AuthorizationId>,
+    /// Where a call out goes.
+    pub(super) place: Option<&'a Where>,
 }
 
 /// What there is for a call.
@@ -101,6 +105,8 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Loaded {
     /// The call that has the key already.
     pub(super) existing: Option<AuthorizationId>,
+    /// Of a call out, where the organization has a guard.
+    pub(super) guard: Option<fraud::Standing>,
     pub(super) standings: Vec<Standing>,
 }
 
@@ -112,11 +118,30 @@ pub(super) struct Standing {
     pub(super) terms: Option<TermsKey>,
     pub(super) zone: String,
     pub(super) credit: Option<Credit>,
+    /// The payer's own, in place of that of the plan; in the currency of the terms.
+    pub(super) cap: Option<OwnCap>,
+    /// What usage was charged in that currency, by period.
+    pub(super) totals: Vec<PeriodTotal>,
     /// Set aside for the call so far; `None` if the account holds nothing for it any more.
     pub(super) own: Option<Own>,
     pub(super) state: State,
     /// The other calls in progress.
     pub(super) calls: Vec<Other>,
+}
+
+/// A cap that a payer has.
+#[derive(Clone, Copy)]
+pub(super) struct OwnCap {
+    pub(super) amount: Decimal,
+    pub(super) is_hard: bool,
+}
+
+/// What usage of a period was charged.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PeriodTotal {
+    pub(super) period_start: Timestamp,
+    pub(super) amount: Price,
 }
 
 /// What a call that goes on has in an account.
@@ -145,6 +170,8 @@ pub(crate) struct Other {
     pub(super) zone: String,
     pub(super) period_start: Timestamp,
     pub(super) amount: Price,
+    /// It is held under a cap.
+    pub(super) cap_currency: Option<Currency>,
     pub(super) expires_at: Timestamp,
     pub(super) direction: Direction,
     pub(super) external: E164,
@@ -159,6 +186,15 @@ impl Other {
             seller,
             version,
             zone: self.zone.clone(),
+        })
+    }
+
+    /// The number that it went to, on its terms; `None` if it came in.
+    pub(super) fn dialed(&self) -> Option<Dialed<'_>> {
+        Some(Dialed {
+            terms: self.terms()?,
+            number: Some(&self.external).filter(|_| self.direction == Direction::Outgoing)?,
+            at: self.started_at,
         })
     }
 
@@ -201,12 +237,16 @@ pub(super) async fn load(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<L
         wanted.key,
         wanted.known.map(Uuid::from),
         wanted.now.to_sqlx(),
+        wanted.place.map(|it| it.from.as_str()),
+        wanted.place.map(|it| it.until.as_str()),
+        wanted.place.map(|it| it.destination.to_string()),
     )
     .fetch_all(tx)
     .await?;
     let mut loaded = Loaded::default();
     for row in rows {
         loaded.existing = row.existing.map(AuthorizationId::from);
+        loaded.guard = fraud::Standing::read(row.guard.as_deref())?;
         loaded.standings.extend(row.read(wanted.at)?);
     }
     Ok(loaded)
@@ -214,6 +254,7 @@ pub(super) async fn load(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<L
 
 struct Row {
     existing: Option<Uuid>,
+    guard: Option<String>,
     account_id: Option<Uuid>,
     payer: Option<String>,
     seller_id: Option<Uuid>,
@@ -231,6 +272,9 @@ struct Row {
     own_amount: Option<Decimal>,
     own_wallet_id: Option<Uuid>,
     is_open: Option<bool>,
+    cap: Option<Decimal>,
+    cap_is_hard: Option<bool>,
+    totals: Option<String>,
     grants: Option<String>,
     tiers: Option<String>,
     calls: Option<String>,
@@ -258,6 +302,11 @@ impl Row {
             }),
             zone: zone.clone(),
             credit: self.credit()?,
+            cap: self
+                .cap
+                .zip(self.cap_is_hard)
+                .map(|(amount, is_hard)| OwnCap { amount, is_hard }),
+            totals: list::<PeriodTotal>(self.totals.as_deref())?,
             own: own.map(|amount| Own {
                 wallet: self.own_wallet_id.map(WalletId::from),
                 amount,
@@ -345,6 +394,8 @@ pub(super) struct Part {
     pub(super) period_start: Timestamp,
     pub(super) wallet: Option<WalletId>,
     pub(super) amount: Option<Money>,
+    /// It is held under a cap in this currency.
+    pub(super) cap_currency: Option<Currency>,
     /// What becomes of the other calls of the account.
     pub(super) others: Vec<OtherPart>,
     /// What more is set aside in the wallet, in all.
@@ -374,6 +425,10 @@ pub(super) async fn write(
     let amounts: Vec<Decimal> = parts
         .iter()
         .map(|part| part.amount.map_or(Decimal::ZERO, decimal))
+        .collect();
+    let caps: Vec<Option<&str>> = parts
+        .iter()
+        .map(|part| part.cap_currency.map(Currency::code))
         .collect();
     let others = || {
         parts
@@ -419,6 +474,7 @@ pub(super) async fn write(
         now.to_sqlx(),
         &wallets,
         &changes,
+        &caps as &[Option<&str>],
     )
     .execute(tx)
     .await

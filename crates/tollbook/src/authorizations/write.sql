@@ -9,12 +9,13 @@ with asked as (
 ),
 own as (
     insert into call_reservations (organization_id, authorization_id, account_id, payer, wallet_id, seller_id, plan_version_id, zone, period_start,
-        amount, expires_at)
-    select $1, $2, k.account_id, k.payer, k.wallet_id, k.seller_id, k.plan_version_id, k.zone, k.period_start, k.amount, $11
-    from unnest($13::uuid[], $14::text[], $15::uuid[], $16::uuid[], $17::uuid[], $18::text[], $19::timestamptz[], $20::numeric[])
-        as k (account_id, payer, wallet_id, seller_id, plan_version_id, zone, period_start, amount)
+        amount, cap_currency, expires_at)
+    select $1, $2, k.account_id, k.payer, k.wallet_id, k.seller_id, k.plan_version_id, k.zone, k.period_start, k.amount, k.cap_currency, $11
+    from unnest($13::uuid[], $14::text[], $15::uuid[], $16::uuid[], $17::uuid[], $18::text[], $19::timestamptz[], $20::numeric[], $28::text[])
+        as k (account_id, payer, wallet_id, seller_id, plan_version_id, zone, period_start, amount, cap_currency)
     order by k.account_id
-    on conflict (organization_id, authorization_id, account_id) do update set amount = excluded.amount, expires_at = excluded.expires_at
+    on conflict (organization_id, authorization_id, account_id) do update
+    set amount = excluded.amount, cap_currency = excluded.cap_currency, expires_at = excluded.expires_at
 ),
 others as (
     update call_reservations r set amount = case when k.is_over then r.amount else k.amount end,

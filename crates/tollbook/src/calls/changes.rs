@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
-use tollbook_core::calls::Phase;
+use tollbook_core::calls::{Direction, Phase};
 use tollbook_core::ids::{CallId, CallLegId, OrganizationId, UserId};
 use tollbook_core::metering::call_usage;
 use tollbook_core::phone::{E164, Party};
@@ -16,6 +16,7 @@ use super::row::{Found, attribution, caller, line_key, party, row};
 use super::store::{self, CallRow, EventRow, LegRow, StoredCall};
 use crate::customers;
 use crate::error::Result;
+use crate::fraud::Outgoing;
 use crate::ids::new_id;
 use crate::live::LiveKind;
 use crate::metering::{Aim, NewUsage, owed};
@@ -102,7 +103,24 @@ impl Changes {
             jobs: Vec::new(),
             told: told.collect(),
             usages,
+            outgoing: self.outgoing(),
         })
+    }
+
+    /// The calls out that were not known before, to numbers.
+    fn outgoing(&self) -> Vec<Outgoing> {
+        let is_new = |row: &&CallRow| {
+            row.direction == Direction::Outgoing && !self.before.contains_key(&row.id)
+        };
+        let outgoing = self.rows.iter().filter(is_new).filter_map(|row| {
+            Some(Outgoing {
+                organization: row.organization_id,
+                call: row.id,
+                external: row.external_party.parse().ok()?,
+                started_at: row.started_at,
+            })
+        });
+        outgoing.collect()
     }
 
     /// Every call that is there already, those that are none any more included.

@@ -13,6 +13,7 @@ mod detail;
 mod document;
 mod effects;
 mod elements;
+mod give;
 mod moment;
 mod observe;
 mod page;
@@ -34,7 +35,9 @@ pub(crate) use elements::{
     Look, agent as agent_of, contract_state, direction, element, hours_left, length, outcome,
     party, price_of,
 };
+pub(crate) use give::{HeldCall, give_calls, hold_calls};
 pub(crate) use moment::{Moment, Moments, Who, country, moments};
 pub(crate) use observe::{CallOfRecord, LegOfCall, Observation, RecordKey, Source, Told, observe};
+pub(crate) use page::call_party;
 pub(crate) use parts::{part_usage, usage_of_parts};
 pub(crate) use store::calls_of_records;

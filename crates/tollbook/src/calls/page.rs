@@ -14,14 +14,16 @@ use super::elements::{self, Look};
 use super::moment::{Moment, moments};
 use super::view::Outcome;
 use super::view::call::{
-    CallPage, ChargeView, Fact, Leg, Recording, TimelineEntry, Transcript, TranscriptLine, Webhook,
+    CallPage, ChargeView, Corrections, Fact, Leg, Recording, TimelineEntry, Transcript,
+    TranscriptLine, Webhook,
 };
 use super::view::explain::{Part, explain};
 use crate::app::App;
+use crate::corrections;
 use crate::customers;
 use crate::error::{Error, Result};
 use crate::pages::number::Amount;
-use crate::pages::{Page, duration};
+use crate::pages::{Page, Party, duration};
 
 /// A transcript that has not come by then will not come.
 const TRANSCRIPT_WAIT: SignedDuration = SignedDuration::from_hours(1);
@@ -49,8 +51,17 @@ pub(crate) async fn call_page(
     let ids: Vec<_> = customer.into_iter().collect();
     let mut summaries = customers::summaries(tx, organization, &ids, look.viewer.now).await?;
     let summary = customer.and_then(|id| summaries.remove(&id));
+    let corrections = if actor.administers(organization) {
+        Some(Corrections {
+            href: format!("/calls/{call}"),
+            waived: corrections::why_waived(tx, organization, call).await?,
+        })
+    } else {
+        None
+    };
     let facts = &moment.call;
     Ok(CallPage {
+        corrections,
         direction: elements::direction(facts.direction),
         outcome: elements::outcome(facts),
         with: elements::party(&look, facts),
@@ -95,6 +106,25 @@ pub(crate) async fn call_page(
             .map(|all| all.iter().map(|it| webhook(&look, it)).collect()),
         page,
     })
+}
+
+/// Who is on the other side of a call that `actor` may see, for pages about it. Fails with 404 if it is not theirs to see.
+pub(crate) async fn call_party(
+    tx: &mut PgConnection,
+    app: &App,
+    actor: &Actor,
+    organization: OrganizationId,
+    call: CallId,
+    page: &Page,
+) -> Result<Party> {
+    let mut moments = moments(tx, app, actor, organization, &[call.uuid()]).await?;
+    let moment = moments.calls.remove(&call).ok_or(Error::NotFound("call"))?;
+    let look = Look {
+        viewer: page.viewer.clone(),
+        country: moments.country,
+        csrf: String::new(),
+    };
+    Ok(elements::party(&look, &moment.call))
 }
 
 fn entry(look: &Look, moment: &Moment, happening: &Happening) -> TimelineEntry {

@@ -11,6 +11,8 @@ use super::board;
 use super::elements::{Element, Look};
 use super::page::call_page;
 use super::view::live::LivePage;
+use crate::alerts;
+use crate::alerts::view::AlertsNotice;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::caller::OrgMember;
@@ -55,6 +57,15 @@ pub(crate) async fn live_page(
     let start = board::day_start(&viewer.zone, viewer.now)?;
     let day = board::day(&mut tx, &actor, organization, start, viewer.now).await?;
     let has_numbers = board::has_numbers(&mut tx, organization).await?;
+    let alerts = if actor.administers(organization) {
+        page.alerts = alerts::open_count(&mut tx, organization).await?;
+        Some(AlertsNotice {
+            text: page.text(),
+            count: page.alerts,
+        })
+    } else {
+        None
+    };
     if let Some(account) = &mut page.account {
         account.stream = address(&account.stream, &[("after", &mark.to_string())]);
     }
@@ -65,6 +76,7 @@ pub(crate) async fn live_page(
         talking: Vec::new(),
         ended: Vec::new(),
         has_numbers,
+        alerts,
         page,
     };
     for element in elements {

@@ -5,6 +5,7 @@ mod billing;
 mod config;
 mod database;
 mod db;
+mod deck;
 mod demo;
 mod doctor;
 mod logging;
@@ -62,6 +63,8 @@ enum Command {
     #[command(subcommand)]
     Billing(billing::Billing),
     #[command(subcommand)]
+    Deck(deck::Deck),
+    #[command(subcommand)]
     Db(db::Db),
 }
 
@@ -118,6 +121,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::Token(token) => token.run(given).await?,
         Command::Verify(verify) => return verify.run(given).await,
         Command::Billing(billing) => return billing.run(given).await,
+        Command::Deck(deck) => return deck.run(given).await,
         Command::Db(db) => return db.run(given).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod csv;
 mod filter;
+mod give;
 mod list;
 mod places;
 mod query;
@@ -13,6 +14,7 @@ pub(crate) mod web;
 mod write;
 
 pub(crate) use filter::{Filter, Kind};
+pub(crate) use give::{HeldMessage, give_messages, held_messages, parties_of_messages};
 pub(crate) use list::items;
 pub(crate) use places::places;
 pub(crate) use read::{Message, Voicemail, messages_by_id, voicemails_by_id};

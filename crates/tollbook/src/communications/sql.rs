@@ -186,9 +186,10 @@ pub(super) async fn messages(
         .collect()
 }
 
-/// Writes messages, new and known, and who may see them.
-pub(super) async fn write_messages(tx: &mut PgConnection, rows: &[MessageRow]) -> Result<()> {
-    sqlx::query!(
+/// Writes messages, new and known, and who may see them. The rows take the customers that are stored: people may have said
+/// whose a message is.
+pub(super) async fn write_messages(tx: &mut PgConnection, rows: &mut [MessageRow]) -> Result<()> {
+    let stored = sqlx::query!(
         "with written as (
              insert into messages as m (organization_id, id, provider, sid, integration_id, phone_number_id, mapping_id, direction,
                  status, external_party, from_party, to_parties, body, error_code, customer_id, sent_by, occurred_at, observed, viewer_ids)
@@ -204,17 +205,27 @@ pub(super) async fn write_messages(tx: &mut PgConnection, rows: &[MessageRow]) -
                  to_parties = excluded.to_parties, body = excluded.body, error_code = excluded.error_code,
                  occurred_at = excluded.occurred_at, observed = excluded.observed,
                  customer_id = coalesce(m.customer_id, excluded.customer_id)
-             returning organization_id, id, occurred_at, viewer_ids
+             returning organization_id, id, occurred_at, viewer_ids, customer_id
+         ), listed as (
+             insert into message_viewers (organization_id, user_id, occurred_at, message_id)
+             select w.organization_id, u.user_id, w.occurred_at, w.id
+             from written w cross join unnest(w.viewer_ids) as u (user_id)
+             order by 1, 2, 3, 4
+             on conflict do nothing
          )
-         insert into message_viewers (organization_id, user_id, occurred_at, message_id)
-         select w.organization_id, u.user_id, w.occurred_at, w.id
-         from written w cross join unnest(w.viewer_ids) as u (user_id)
-         order by 1, 2, 3, 4
-         on conflict do nothing",
+         select w.id, w.customer_id from written w",
         json(rows)?,
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
+    let customers: HashMap<Uuid, Option<Uuid>> = stored
+        .into_iter()
+        .map(|row| (row.id, row.customer_id))
+        .collect();
+    for row in rows {
+        let customer = customers.get(&row.id).copied().flatten();
+        row.customer_id = customer.map(CustomerId::from);
+    }
     Ok(())
 }
 

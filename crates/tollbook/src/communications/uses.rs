@@ -7,6 +7,7 @@ use tollbook_core::calls::Provider;
 use tollbook_core::ids::{CallId, OrganizationId};
 use tollbook_core::metering::Target;
 
+use super::give::usage_of_messages;
 use super::sql::{self, MessageRow};
 use crate::calls::{part_usage, usage_of_parts};
 use crate::error::Result;
@@ -44,8 +45,8 @@ pub(super) async fn usages(tx: &mut PgConnection, uses: Vec<Use>) -> Result<Vec<
         }
         let known = recorded.known(&use_);
         let attribution = match &use_.of {
-            // A message's correction goes where the usage went that it corrects.
-            Of::Message(message) => known.first().map_or(
+            // A message's correction goes where the usage is that it corrects.
+            Of::Message(message) => in_force(&known).map_or(
                 Attribution {
                     user: message.sent_by,
                     mapping: message.mapping_id,
@@ -72,10 +73,16 @@ pub(super) async fn usages(tx: &mut PgConnection, uses: Vec<Use>) -> Result<Vec<
     Ok(usages)
 }
 
+/// What of the usage of one thing has not been taken back.
+fn in_force(known: &[Known]) -> Option<&Known> {
+    known.iter().find(|it| !it.chain.quantity.is_zero())
+}
+
 /// What was recorded of the things of a batch, and to whom their calls are attributed.
 struct Recorded {
     by_key: HashMap<(OrganizationId, String), Known>,
     by_record: HashMap<(OrganizationId, String), Vec<Known>>,
+    by_message: HashMap<(OrganizationId, String), Vec<Known>>,
     calls: HashMap<CallId, Attribution>,
 }
 
@@ -95,30 +102,39 @@ impl Recorded {
                 Of::Message(_) => None,
             })
         };
+        let messages: Vec<_> = uses
+            .iter()
+            .filter_map(|use_| match &use_.of {
+                Of::Message(message) => Some((use_.organization, message.sid.as_str())),
+                Of::Record { .. } => None,
+            })
+            .collect();
         let calls: Vec<_> = parts().map(|(o, _, _, call)| (o, call)).collect();
         let records: Vec<_> = parts().map(|(o, p, sid, _)| (o, p, sid)).collect();
         Ok(Self {
             by_key: metering::recorded_by_key(tx, &keys).await?,
             by_record: usage_of_parts(tx, &records).await?,
+            by_message: usage_of_messages(tx, &messages).await?,
             calls: sql::attribution(tx, &calls).await?,
         })
     }
 
     /// What was recorded of a thing, wherever it went.
     fn known(&self, of: &Use) -> Vec<Known> {
-        let mut known: Vec<Known> = match &of.of {
-            Of::Record { sid, .. } => {
-                let of_record = self.by_record.get(&(of.organization, sid.clone()));
-                let is_it = |it: &&Known| first_key(&it.chain.key) == of.target.key;
-                of_record
-                    .into_iter()
-                    .flatten()
-                    .filter(is_it)
-                    .cloned()
-                    .collect()
+        let of_thing = match &of.of {
+            Of::Record { sid, .. } => self.by_record.get(&(of.organization, sid.clone())),
+            Of::Message(message) => {
+                let place = (of.organization, message.sid.clone());
+                self.by_message.get(&place)
             }
-            Of::Message(_) => Vec::new(),
         };
+        let is_it = |it: &&Known| first_key(&it.chain.key) == of.target.key;
+        let mut known: Vec<Known> = of_thing
+            .into_iter()
+            .flatten()
+            .filter(is_it)
+            .cloned()
+            .collect();
         let place = (of.organization, of.target.key.clone());
         if let Some(first) = self.by_key.get(&place)
             && known.iter().all(|it| it.chain.first != first.chain.first)

@@ -102,6 +102,7 @@ pub(crate) async fn write(
         jobs: copies(&recordings),
         usages,
         told,
+        outgoing: Vec::new(),
     })
 }
 
@@ -409,7 +410,7 @@ async fn write_messages(tx: &mut PgConnection, told: Vec<ToldMessage>) -> Result
         })
         .collect();
     let customers = customers::recognize(tx, &callers).await?;
-    let rows: Vec<MessageRow> = states
+    let mut rows: Vec<MessageRow> = states
         .into_iter()
         .zip(lines)
         .zip(customers)
@@ -419,6 +420,6 @@ async fn write_messages(tx: &mut PgConnection, told: Vec<ToldMessage>) -> Result
             MessageRow::new(source, organization, sid, id, state, at, line, customer)
         })
         .collect();
-    sql::write_messages(tx, &rows).await?;
+    sql::write_messages(tx, &mut rows).await?;
     Ok(rows)
 }

@@ -49,36 +49,91 @@ pub(crate) async fn issue(
     new: &NewNote,
     now: Timestamp,
 ) -> Result<CreditNoteId> {
-    hold_payer(tx, new.organization, new.payer).await?;
-    let invoice = parts::lock(tx, new.organization, new.payer.kind(), new.invoice).await?;
-    if !["finalized", "paid"].contains(&invoice.state.as_str()) {
-        let detail = format!("an invoice that is {} cannot be credited", invoice.state);
-        return Err(Error::conflict("not_creditable", detail));
+    let issued = issue_all(tx, std::slice::from_ref(new), now).await?;
+    let first = issued.into_iter().next();
+    first.ok_or_else(|| Error::Internal("a credit note was not issued".into()))
+}
+
+/// The same with several, of different invoices; returns them in the same order.
+pub(crate) async fn issue_all(
+    tx: &mut PgConnection,
+    notes: &[NewNote],
+    now: Timestamp,
+) -> Result<Vec<CreditNoteId>> {
+    let mut prepared = Vec::with_capacity(notes.len());
+    for new in notes {
+        prepared.push(Prepared::new(tx, new, now).await?);
     }
-    let taxes = parts::taxes(tx, &invoice).await?;
-    let lines = parts::lines(tx, &invoice, &taxes).await?;
-    let note = made(&invoice, &lines, &taxes, &new.what)?;
-    let id: CreditNoteId = new_id();
-    let document = ledger::Document {
-        kind: "credit_note",
-        id: id.uuid(),
-        payer: invoice.payer.kind(),
-        occurred_at: now,
-    };
-    let entry = entry(&invoice, &lines, &note)?;
-    ledger::post(tx, invoice.organization, &[(document, entry)]).await?;
-    let told = (
-        invoice.organization,
-        LiveKind::InvoiceUpdated,
-        invoice.id.uuid(),
-    );
-    live::publish(tx, &[told]).await?;
+    let mut issued = Vec::with_capacity(notes.len());
     // Last, and short: the seller's row is locked from here to the commit.
-    let number = take_number(tx, &invoice, now).await?;
-    insert(tx, &invoice, new, id, &number, &note, now).await?;
-    insert_lines(tx, &invoice, id, &lines, &note).await?;
-    insert_taxes(tx, &invoice, id, &lines, &taxes, &note).await?;
-    Ok(id)
+    for note in &prepared {
+        note.write(tx, now).await?;
+        issued.push(note.id);
+    }
+    Ok(issued)
+}
+
+/// A credit note that only lacks its number.
+struct Prepared<'n> {
+    new: &'n NewNote,
+    id: CreditNoteId,
+    invoice: Invoice,
+    lines: Vec<Line>,
+    taxes: Vec<Tax>,
+    note: NoteParts,
+}
+
+impl<'n> Prepared<'n> {
+    /// Works it out, and posts it.
+    async fn new(tx: &mut PgConnection, new: &'n NewNote, now: Timestamp) -> Result<Self> {
+        hold_payer(tx, new.organization, new.payer).await?;
+        let invoice = parts::lock(tx, new.organization, new.payer.kind(), new.invoice).await?;
+        if !["finalized", "paid"].contains(&invoice.state.as_str()) {
+            let detail = format!("an invoice that is {} cannot be credited", invoice.state);
+            return Err(Error::conflict("not_creditable", detail));
+        }
+        let taxes = parts::taxes(tx, &invoice).await?;
+        let lines = parts::lines(tx, &invoice, &taxes).await?;
+        let note = made(&invoice, &lines, &taxes, &new.what)?;
+        let id: CreditNoteId = new_id();
+        let document = ledger::Document {
+            kind: "credit_note",
+            id: id.uuid(),
+            payer: invoice.payer.kind(),
+            occurred_at: now,
+        };
+        let entry = entry(&invoice, &lines, &note)?;
+        ledger::post(tx, invoice.organization, &[(document, entry)]).await?;
+        let told = (
+            invoice.organization,
+            LiveKind::InvoiceUpdated,
+            invoice.id.uuid(),
+        );
+        live::publish(tx, &[told]).await?;
+        Ok(Self {
+            new,
+            id,
+            invoice,
+            lines,
+            taxes,
+            note,
+        })
+    }
+
+    async fn write(&self, tx: &mut PgConnection, now: Timestamp) -> Result<()> {
+        let Self {
+            new,
+            id,
+            invoice,
+            lines,
+            taxes,
+            note,
+        } = self;
+        let number = take_number(tx, invoice, now).await?;
+        insert(tx, invoice, new, *id, &number, note, now).await?;
+        insert_lines(tx, invoice, *id, lines, note).await?;
+        insert_taxes(tx, invoice, *id, lines, taxes, note).await
+    }
 }
 
 fn wrong(error: &dyn std::fmt::Display) -> Error {

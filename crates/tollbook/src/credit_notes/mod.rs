@@ -5,4 +5,4 @@ mod issue;
 mod parts;
 mod read;
 
-pub(crate) use issue::{NewNote, What, issue};
+pub(crate) use issue::{NewNote, What, issue, issue_all};

@@ -5,6 +5,7 @@ mod balance;
 mod card;
 mod edit;
 mod list;
+mod moving;
 mod page;
 mod payer;
 mod reach;
@@ -17,6 +18,10 @@ pub(crate) mod web;
 pub(crate) use card::{Card, RecentCall, cards, recent_calls_of};
 pub(crate) use edit::{Profile, change_customer, create_customer, terms};
 pub(crate) use list::find;
+pub(crate) use moving::{
+    Belonging, HeldCustomer, Taken, give_number_back, hold_customers, merge, name_prospect, part,
+    take_number,
+};
 pub(crate) use payer::check_payer;
 pub(crate) use reach::{add_contact, add_note, expect, give_number};
 pub(crate) use recognize::{Caller, hold, matches, recognize};

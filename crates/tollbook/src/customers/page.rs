@@ -16,6 +16,7 @@ use super::summary::{Contract, summaries};
 use super::view::{Contact, CustomerPage, SubscriptionView};
 use super::web::{label, standing};
 use super::{balance, sql};
+use crate::alerts;
 use crate::app::App;
 use crate::calls::view::card::OpenInvoice;
 use crate::calls::{Look, hours_left};
@@ -33,6 +34,8 @@ use crate::pages::{Note, Page, duration};
 const HISTORY_MAX: i64 = 10;
 const INVOICES_MAX: i64 = 12;
 const OPEN_MAX: i64 = 20;
+/// Alerts on the page.
+const ALERTS_MAX: i64 = 3;
 /// Contacts on the page.
 const CONTACTS_MAX: i64 = 50;
 /// Days of the chart.
@@ -94,6 +97,7 @@ pub(super) async fn customer(
         name: label(&look, &summary),
         company: None,
         standing: standing(&summary),
+        alerts: alerts(tx, actor, organization, id, &look).await?,
         since: page.viewer.date(facts.zone.date(since)),
         contacts: contacts(tx, organization, id, &look).await?,
         subscription: match contract {
@@ -113,6 +117,22 @@ pub(super) async fn customer(
         refused_note: None,
         page,
     })
+}
+
+/// The latest alerts of the customer, in sentences.
+async fn alerts(
+    tx: &mut Tx,
+    actor: &Actor,
+    organization: OrganizationId,
+    id: CustomerId,
+    look: &Look,
+) -> Result<Vec<String>> {
+    if !actor.administers(organization) {
+        return Ok(Vec::new());
+    }
+    let found = alerts::of_customer(tx, organization, id, ALERTS_MAX).await?;
+    let text = look.viewer.text;
+    Ok(found.iter().map(|it| alerts::title(text, it)).collect())
 }
 
 fn internal(error: impl std::fmt::Display) -> Error {

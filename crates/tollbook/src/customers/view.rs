@@ -123,6 +123,8 @@ pub(crate) struct CustomerPage {
     pub(crate) name: String,
     pub(crate) company: Option<String>,
     pub(crate) standing: Standing,
+    /// What there is to look at; for those who may see it.
+    pub(crate) alerts: Vec<String>,
     /// Since when they are known: `Mar 3, 2025`.
     pub(crate) since: String,
     pub(crate) contacts: Vec<Contact>,

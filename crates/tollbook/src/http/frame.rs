@@ -70,6 +70,7 @@ impl Frame {
             scheme: self.scheme,
             toast: None,
             pace: self.pace,
+            alerts: 0,
         }
     }
 

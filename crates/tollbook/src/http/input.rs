@@ -26,6 +26,10 @@ pub(crate) struct Input<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct RawInput(pub(crate) Bytes);
 
+/// A CSV file as it was sent.
+#[derive(Debug)]
+pub(crate) struct CsvInput(pub(crate) Bytes);
+
 /// The body of a page's form.
 #[derive(Debug)]
 pub(crate) struct Form<T>(pub(crate) T);
@@ -53,6 +57,15 @@ impl<S: Send + Sync> FromRequest<S> for RawInput {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         body(request, state, "json").await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for CsvInput {
+    type Rejection = axum::response::Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let is_csv = |essence: &str| essence.eq_ignore_ascii_case("text/csv");
+        body_of(request, state, is_csv, "text/csv").await.map(Self)
     }
 }
 
@@ -102,6 +115,22 @@ async fn body<S: Send + Sync>(
     state: &S,
     kind: &str,
 ) -> Result<Bytes, axum::response::Response> {
+    let is_kind = |essence: &str| {
+        let subtype = essence
+            .strip_prefix("application/")
+            .map(str::to_ascii_lowercase);
+        subtype.is_some_and(|it| it == kind || it.ends_with(&format!("+{kind}")))
+    };
+    body_of(request, state, is_kind, &format!("application/{kind}")).await
+}
+
+/// The body, if its type is of the kind that is `named` otherwise.
+async fn body_of<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    is_kind: impl Fn(&str) -> bool,
+    named: &str,
+) -> Result<Bytes, axum::response::Response> {
     use axum::http::StatusCode;
     use axum::response::IntoResponse as _;
     let content_type = request
@@ -110,12 +139,8 @@ async fn body<S: Send + Sync>(
         .and_then(|it| it.to_str().ok())
         .unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let subtype = essence
-        .strip_prefix("application/")
-        .map(str::to_ascii_lowercase);
-    let is_kind = subtype.is_some_and(|it| it == kind || it.ends_with(&format!("+{kind}")));
-    if !is_kind {
-        let detail = format!("the body must have the type `application/{kind}`");
+    if !is_kind(essence) {
+        let detail = format!("the body must have the type `{named}`");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into_response());
     }
     Bytes::from_request(request, state)

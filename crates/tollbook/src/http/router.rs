@@ -29,6 +29,11 @@ const BODY_MAX: usize = 1 << 20;
 /// The longest webhook in bytes: transcripts of long calls are large.
 const WEBHOOK_MAX: usize = 4 << 20;
 
+/// The longest file of a price deck in bytes: half a million prefixes.
+const DECK_MAX: usize = 32 << 20;
+/// Where it is sent.
+const DECK_IMPORT: &str = "/api/admin/price-decks/{key}/import";
+
 /// One operation of the interface.
 #[derive(Debug)]
 pub struct Route {
@@ -52,11 +57,15 @@ pub fn routes() -> Vec<Route> {
         live_routes(),
         invoice_routes(),
         selling_routes(),
+        deck_routes(),
         subscription_routes(),
         report_routes(),
+        correction_routes(),
         payment_routes(),
         wallet_routes(),
         authorization_routes(),
+        limit_routes(),
+        alert_routes(),
         metering_routes(),
         webhook_routes(),
         number_routes(),
@@ -188,11 +197,33 @@ fn invoice_routes() -> Vec<Route> {
 }
 
 fn selling_routes() -> Vec<Route> {
+    use crate::plans::version_api as plan_versions;
     use crate::{costs, invoices, plans, rating};
     let plan_path = "/api/admin/billing-plans";
+    let versions = "/api/admin/billing-plans/{id}/versions";
+    let version = "/api/admin/billing-plans/{id}/versions/{version}";
     vec![
         get(plan_path, Seller, plans::api::list),
         post(plan_path, Seller, plans::api::create),
+        post(
+            "/api/admin/billing-plans/what-if",
+            Seller,
+            plans::what_if_api::what_if,
+        ),
+        post(
+            "/api/admin/billing-plans/{id}/archive",
+            Seller,
+            plan_versions::archive,
+        ),
+        get(versions, Seller, plan_versions::list),
+        post(versions, Seller, plan_versions::draft),
+        put(version, Seller, plan_versions::change),
+        delete(version, Seller, plan_versions::drop_draft),
+        post(
+            "/api/admin/billing-plans/{id}/versions/{version}/publish",
+            Seller,
+            plan_versions::publish,
+        ),
         get("/api/admin/usage-charges", Seller, rating::api::list),
         post("/api/admin/usage-charges", Seller, rating::api::create),
         get("/api/admin/invoices", Seller, invoices::api::list),
@@ -206,6 +237,20 @@ fn selling_routes() -> Vec<Route> {
         post("/api/admin/invoices/{id}/void", Seller, invoices::api::void),
         get("/api/admin/costs", Seller, costs::api::list),
         post("/api/admin/costs/{id}/price", Seller, costs::api::set_price),
+    ]
+}
+
+fn deck_routes() -> Vec<Route> {
+    use crate::decks::api;
+    vec![
+        get("/api/admin/price-decks", Seller, api::list),
+        get(
+            "/api/admin/price-decks/{key}/versions",
+            Seller,
+            api::versions,
+        ),
+        get("/api/admin/price-decks/{key}/export", Seller, api::export),
+        post(DECK_IMPORT, Seller, api::post_import),
     ]
 }
 
@@ -250,6 +295,19 @@ fn subscription_routes() -> Vec<Route> {
             Seller,
             acts::change_plan,
         ),
+    ]
+}
+
+fn correction_routes() -> Vec<Route> {
+    use crate::corrections::{api, web};
+    let (all, one) = ("/api/admin/corrections", "/api/admin/corrections/{id}");
+    vec![
+        get(all, OrgAdmin, api::list),
+        post(all, OrgAdmin, api::create),
+        get(one, OrgAdmin, api::get),
+        post("/api/admin/corrections/{id}/undo", OrgAdmin, api::undo),
+        get("/calls/{id}/{act}", OrgAdmin, web::form),
+        post("/calls/{id}/{act}", OrgAdmin, web::post),
     ]
 }
 
@@ -304,6 +362,49 @@ fn authorization_routes() -> Vec<Route> {
             Dialer,
             api::release,
         ),
+    ]
+}
+
+fn limit_routes() -> Vec<Route> {
+    use crate::fraud::api as fraud;
+    use crate::limits::{self, api};
+    let (caps, thresholds) = ("/api/admin/spend-caps", "/api/admin/usage-thresholds");
+    vec![
+        get(caps, Seller, api::list),
+        put(caps, Seller, api::set),
+        delete(caps, Seller, api::remove),
+        get(thresholds, Seller, limits::list),
+        post(thresholds, Seller, limits::create),
+        delete("/api/admin/usage-thresholds/{id}", Seller, limits::remove),
+        get("/api/admin/fraud-guard", OrgAdmin, fraud::guard),
+        put("/api/admin/fraud-guard", OrgAdmin, fraud::set_guard),
+        get("/api/admin/fraud-holds", OrgAdmin, fraud::list),
+        post(
+            "/api/admin/fraud-holds/{id}/release",
+            OrgAdmin,
+            fraud::post_release,
+        ),
+        post(
+            "/api/admin/fraud-holds/{id}/block",
+            OrgAdmin,
+            fraud::post_block,
+        ),
+    ]
+}
+
+fn alert_routes() -> Vec<Route> {
+    use crate::alerts::{api, web};
+    vec![
+        get("/api/admin/alerts", OrgAdmin, api::list),
+        post(
+            "/api/admin/alerts/{id}/acknowledge",
+            OrgAdmin,
+            api::acknowledge,
+        ),
+        get("/alerts", OrgAdmin, web::list_page),
+        post("/alerts/{id}/acknowledge", OrgAdmin, web::acknowledge),
+        post("/alerts/holds/{id}/release", OrgAdmin, web::release),
+        post("/alerts/holds/{id}/block", OrgAdmin, web::block),
     ]
 }
 
@@ -490,6 +591,7 @@ fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
                 .handler
                 .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX));
         }
+        _ if route.path == DECK_IMPORT => DefaultBodyLimit::max(DECK_MAX),
         _ => DefaultBodyLimit::max(BODY_MAX),
     };
     let guard = Guard::new(app.clone(), Arc::clone(limits), route.access);

@@ -33,21 +33,21 @@ pub(crate) struct OpenAmount {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Effect {
     /// The sum of all drafts, by currency.
-    totals: Vec<Changed>,
+    pub(crate) totals: Vec<Changed>,
     /// The drafts that it changes.
-    invoices: Vec<ChangedInvoice>,
+    pub(crate) invoices: Vec<ChangedInvoice>,
     /// Whether more usage has to be rated again than was tried: then it comes on top.
-    usage_left: bool,
+    pub(crate) usage_left: bool,
 }
 
 /// An amount before and after.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Changed {
-    currency: String,
-    before: String,
-    after: String,
-    difference: String,
+    pub(crate) currency: String,
+    pub(crate) before: String,
+    pub(crate) after: String,
+    pub(crate) difference: String,
 }
 
 /// A draft before and after.
@@ -139,7 +139,8 @@ impl Effect {
 }
 
 impl Changed {
-    fn new(before: Money, after: Money) -> Result<Self, MoneyError> {
+    /// From one amount to another of the same currency.
+    pub(crate) fn new(before: Money, after: Money) -> Result<Self, MoneyError> {
         Ok(Self {
             currency: before.currency().code().to_owned(),
             before: before.amount(),

@@ -24,6 +24,6 @@ pub(crate) use documents::whose;
 pub(crate) use drafts::{
     Open, PLATFORM_GRACE_SECONDS, Place, Waiting, fee_drafts, lock_drafts, open_drafts,
 };
-pub(crate) use effect::{Effect, open_amounts};
+pub(crate) use effect::{Changed, Effect, OpenAmount, open_amounts};
 pub(crate) use finalize::finalize_due;
 pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

@@ -1,13 +1,16 @@
 //! Every kind of job, and what it does.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollbook_core::calls::Provider;
 use tollbook_core::ids::{IntegrationId, JobId, OrganizationId};
+use tollbook_core::plans::Key;
 
 use crate::app::App;
 use crate::error::Result;
 use crate::{
-    authorizations, calls, costs, inbox, invoices, recordings, retention, subscriptions, wallets,
+    alerts, authorizations, calls, costs, decks, inbox, invoices, recordings, retention,
+    subscriptions, wallets,
 };
 
 /// Something to be done outside a request.
@@ -35,6 +38,15 @@ pub(crate) enum Job {
         /// Whose numbers.
         integration: IntegrationId,
     },
+    /// Rate again what a price deck prices otherwise now.
+    RateDeckAgain {
+        /// Who sells by it; the platform if absent.
+        organization: Option<OrganizationId>,
+        /// Which one.
+        deck: Key,
+        /// From when on.
+        since: Timestamp,
+    },
     /// Look after calls of which something is missing.
     CheckCalls,
     /// Ask for the prices of what calls and messages cost.
@@ -51,13 +63,15 @@ pub(crate) enum Job {
     ExpireCredit,
     /// Give back what is held for calls of whose end nothing was heard.
     ExpireAuthorizations,
+    /// Look at what waits in vain, and at thresholds of meters and wallets.
+    WatchAlerts,
     /// Forget what is past its time, and prepare the inbox for the next months.
     Retain,
 }
 
 impl Job {
     /// What recurs: name, job, seconds between.
-    pub(super) const SCHEDULED: [(&'static str, Self, u32); 9] = [
+    pub(super) const SCHEDULED: [(&'static str, Self, u32); 10] = [
         ("check_calls", Self::CheckCalls, 2),
         ("ask_prices", Self::AskPrices, 5),
         ("record_number_months", Self::RecordNumberMonths, 600),
@@ -66,6 +80,7 @@ impl Job {
         ("finalize_invoices", Self::FinalizeInvoices, 2),
         ("expire_credit", Self::ExpireCredit, 60),
         ("expire_authorizations", Self::ExpireAuthorizations, 2),
+        ("watch_alerts", Self::WatchAlerts, 10),
         ("retain", Self::Retain, 60),
     ];
 
@@ -75,6 +90,7 @@ impl Job {
             Self::CopyRecording { .. } => "copy_recording",
             Self::FetchCall { .. } => "fetch_call",
             Self::SyncNumbers { .. } => "sync_numbers",
+            Self::RateDeckAgain { .. } => "rate_deck_again",
             Self::CheckCalls => "check_calls",
             Self::AskPrices => "ask_prices",
             Self::RecordNumberMonths => "record_number_months",
@@ -83,6 +99,7 @@ impl Job {
             Self::FinalizeInvoices => "finalize_invoices",
             Self::ExpireCredit => "expire_credit",
             Self::ExpireAuthorizations => "expire_authorizations",
+            Self::WatchAlerts => "watch_alerts",
             Self::Retain => "retain",
         }
     }
@@ -97,6 +114,11 @@ impl Job {
             } => recordings::copy(app, organization, provider, &sid).await,
             Self::FetchCall { integration, sid } => inbox::fetch_call(app, integration, &sid).await,
             Self::SyncNumbers { integration } => inbox::sync_numbers(app, integration).await,
+            Self::RateDeckAgain {
+                organization,
+                deck,
+                since,
+            } => decks::rate_again(app, organization, &deck, since).await,
             Self::CheckCalls => calls::check_due(app).await.map(|_| ()),
             Self::AskPrices => costs::ask_due(app).await,
             Self::RecordNumberMonths => costs::record_months(app).await,
@@ -105,6 +127,7 @@ impl Job {
             Self::FinalizeInvoices => invoices::finalize_due(app).await,
             Self::ExpireCredit => wallets::expire_due(app).await,
             Self::ExpireAuthorizations => authorizations::expire_due(app).await,
+            Self::WatchAlerts => alerts::watch(app).await,
             Self::Retain => retention::run(app).await,
         }
     }

@@ -19,7 +19,8 @@ pub(crate) const COST: &str = "cost";
 /// The document behind an entry. A document posts once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Document {
-    /// `invoice`, `credit_note`, `payment`, `allocation`, `refund`, `wallet`, `cost`, `opening` or `void`.
+    /// `invoice`, `credit_note`, `payment`, `allocation`, `refund`, `wallet`, `cost`, `opening`,
+    /// `void` or `goodwill`.
     pub(crate) kind: &'static str,
     pub(crate) id: Uuid,
     pub(crate) payer: PayerKind,

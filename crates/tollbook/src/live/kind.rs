@@ -18,7 +18,7 @@ pub(crate) enum LiveKind {
     MessageUpdated,
     /// A caller left a message.
     VoicemailReceived,
-    /// A counter passed a threshold.
+    /// A threshold was passed, or something else happened that people are alerted of.
     UsageThreshold,
     /// An invoice changed its state.
     InvoiceUpdated,

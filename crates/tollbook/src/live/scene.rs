@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use askama::Template as _;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -16,6 +17,8 @@ use super::audience::{Audience, Form};
 use super::kind::LiveKind;
 use super::mark::Mark;
 use super::store::{self, Event, Sight};
+use crate::alerts::view::AlertsNotice;
+use crate::alerts::{self, AlertView};
 use crate::app::App;
 use crate::calls::{self, Look, Moments, Who};
 use crate::communications::{self, Message, Voicemail};
@@ -84,6 +87,9 @@ struct Things {
     moments: Moments,
     messages: HashMap<Uuid, Message>,
     voicemails: HashMap<Uuid, Voicemail>,
+    alerts: HashMap<Uuid, AlertView>,
+    /// How many alerts are open, where one is new.
+    open_alerts: Option<i64>,
 }
 
 /// Renders an organization's events for its audiences. An audience to which nothing is to be said is left out.
@@ -213,6 +219,9 @@ impl Scene {
                 .filter(|(id, _)| sight(id).is_some())
                 .map(|(id, voicemail)| (*id, voicemail.clone()))
                 .collect(),
+            // These are for those who run the organization.
+            alerts: HashMap::new(),
+            open_alerts: None,
         }
     }
 }
@@ -246,7 +255,15 @@ impl Things {
         } else {
             communications::voicemails_by_id(tx, organization, &ids).await?
         };
+        let ids = subjects(events, |kind| kind == LiveKind::UsageThreshold);
+        let (mut alerts, mut open_alerts) = (Vec::new(), None);
+        if !ids.is_empty() {
+            alerts = alerts::by_ids(tx, organization, &ids).await?;
+            open_alerts = Some(alerts::open_count(tx, organization).await?);
+        }
         Ok(Self {
+            alerts: alerts.into_iter().map(|it| (it.id, it)).collect(),
+            open_alerts,
             moments,
             messages: messages.into_iter().map(|it| (it.id.uuid(), it)).collect(),
             voicemails: voicemails
@@ -270,6 +287,9 @@ impl Things {
         }
         for (id, voicemail) in &self.voicemails {
             things.insert(*id, json(voicemail)?);
+        }
+        for (id, alert) in &self.alerts {
+            things.insert(*id, json(alert)?);
         }
         let mut frames = Frames::default();
         for event in events {
@@ -316,6 +336,12 @@ impl Things {
                 }
                 None => frames.event("gone", &format!("call-{}", event.subject)),
             }
+        }
+        if let Some(count) = self.open_alerts {
+            let text = Text::negotiate(language);
+            let notice = AlertsNotice { text, count }.render();
+            let notice = notice.map_err(|e| Error::Internal(format!("a notice: {e}")))?;
+            put.push_str(&notice);
         }
         if !put.is_empty() {
             frames.event("put", &put);

@@ -12,6 +12,7 @@ use tollbook_core::metering::{IdempotencyKey, UsageRequest, resolve};
 use tollbook_core::money::Quantity;
 
 use super::accept::{Accepted, NewUsage};
+use crate::alerts::AlertKind;
 use crate::app::App;
 use crate::error::{Error, FieldError, OnConstraint as _, Result};
 use crate::http::caller::{Service, UsageScope};
@@ -169,6 +170,29 @@ fn refused(error: Error) -> Refused {
 
 async fn take(app: &App, caller: &Service<UsageScope>, report: Report) -> Result<Reported> {
     let (_, organization) = caller.for_organization(report.org_id)?;
+    let taken = store(app, organization, report).await;
+    if let Err(error) = &taken {
+        note_refusal(app, organization, error);
+    }
+    taken
+}
+
+/// Whoever runs the organization hears of usage that is refused: what reports it may not be looked at by anybody.
+fn note_refusal(app: &App, organization: OrganizationId, error: &Error) {
+    let reason = match error {
+        Error::Invalid(errors) => errors.first().map(|it| it.field.as_str()),
+        Error::Conflict { code, .. } => Some(*code),
+        _ if error.is_transient() => None,
+        _ => Some("failed"),
+    };
+    if let Some(reason) = reason {
+        let (kind, now) = (AlertKind::UsageRefused, app.clock.now());
+        app.tally
+            .note(organization, kind, None, reason, &error.to_string(), now);
+    }
+}
+
+async fn store(app: &App, organization: OrganizationId, report: Report) -> Result<Reported> {
     let deduplicated = report.idempotency_key.is_some();
     let usage = read(app, organization, report)?;
     let accepted = app

@@ -41,6 +41,8 @@ pub(crate) struct Page {
     pub(crate) toast: Option<String>,
     /// Seconds of business per second of the system, for clocks that go on: 1, except in a demo.
     pub(crate) pace: u32,
+    /// Alerts that are open, as far as the page has counted them.
+    pub(crate) alerts: i64,
 }
 
 impl Page {
@@ -105,6 +107,8 @@ pub(crate) enum Section {
     Communications,
     Customers,
     Invoices,
+    /// What to look at; for administrators.
+    Alerts,
     /// Giving a number to a tenant; for administrators.
     Onboard,
     /// Not in the navigation: search, errors, sign-in.
@@ -241,6 +245,8 @@ pub(crate) struct NavEntry {
     /// The keys that go there.
     pub(crate) key: &'static str,
     pub(crate) is_current: bool,
+    /// How much waits there; 0 shows nothing.
+    pub(crate) count: i64,
 }
 
 impl Page {
@@ -251,6 +257,11 @@ impl Page {
             icon,
             key,
             is_current: self.section == section,
+            count: if section == Section::Alerts {
+                self.alerts
+            } else {
+                0
+            },
         };
         let mut entries = vec![
             entry(Section::Live, "/", self.say("nav-live"), "live", "g l"),
@@ -277,6 +288,8 @@ impl Page {
             ),
         ];
         if self.account.as_ref().is_some_and(|it| it.is_admin) {
+            let label = self.say("nav-alerts");
+            entries.push(entry(Section::Alerts, "/alerts", label, "alert", "g a"));
             entries.push(entry(
                 Section::Onboard,
                 "/ops/numbers/onboard",

@@ -55,7 +55,9 @@ fn all() -> Vec<(&'static str, String)> {
         ("invoices", samples::invoices().render().unwrap()),
         ("invoice", samples::invoice().render().unwrap()),
         ("draft", draft.render().unwrap()),
+        ("alerts", samples::alerts().render().unwrap()),
         ("login", samples::login().render().unwrap()),
+        ("correct", samples::correct().render().unwrap()),
         (
             "error",
             samples::error(404, "no such call").render().unwrap(),
@@ -251,6 +253,10 @@ fn what_people_write_is_text_and_never_markup() {
     invoice.lines[1].description = evil();
     invoice.lines[1].calls[0].with = evil();
     invoice.footer = Some(evil());
+    let mut alerts = samples::alerts();
+    alerts.rows[0].title = evil();
+    alerts.rows[1].customer = Some((evil(), "/customers/0197".into()));
+    alerts.rows[2].detail = Some(evil());
     let mut login = samples::login();
     login.email = evil();
     login.next = evil();
@@ -263,6 +269,7 @@ fn what_people_write_is_text_and_never_markup() {
         call.render().unwrap(),
         customer.render().unwrap(),
         invoice.render().unwrap(),
+        alerts.render().unwrap(),
         login.render().unwrap(),
         samples::error(422, EVIL).render().unwrap(),
         search.render().unwrap(),
@@ -339,6 +346,45 @@ fn empty_lists_say_what_to_do_next() {
             .unwrap()
             .contains("No invoice matches this search.")
     );
+}
+
+#[test]
+fn held_calls_are_released_and_blocked_again_with_one_click() {
+    let html = samples::alerts().render().unwrap();
+    let page = document(&html);
+    for (act, label) in [("release", "Release"), ("block", "Block again")] {
+        let form = format!("form[method=post][action='/alerts/holds/77/{act}']");
+        let forms = select(&page, &form);
+        assert_eq!(forms.len(), 1, "{act}");
+        let words: String = forms[0].text().collect();
+        assert!(words.contains(label), "{words}");
+    }
+    // What was seen to is not to be seen to again.
+    assert_eq!(select(&page, "form[action$='/acknowledge']").len(), 3);
+    let link: String = select(&page, "nav a[href='/alerts']")[0].text().collect();
+    assert!(link.contains('3'), "{link}");
+    let mut quiet = samples::alerts();
+    quiet.rows.clear();
+    quiet.page.alerts = 0;
+    let html = quiet.render().unwrap();
+    assert!(html.contains("Nothing to look at."));
+    let page = document(&html);
+    let link: String = select(&page, "nav a[href='/alerts']")[0].text().collect();
+    assert_eq!(link.trim(), "Alerts");
+}
+
+#[test]
+fn the_live_page_shows_open_alerts_to_those_who_may_see_them() {
+    let mut live = samples::live();
+    let html = live.render().unwrap();
+    assert!(html.contains("2 alerts are open"));
+    assert!(select(&document(&html), "#open-alerts[hidden]").is_empty());
+    live.alerts.as_mut().unwrap().count = 0;
+    let html = live.render().unwrap();
+    assert_eq!(select(&document(&html), "#open-alerts[hidden]").len(), 1);
+    live.alerts = None;
+    let html = live.render().unwrap();
+    assert!(select(&document(&html), "#open-alerts").is_empty());
 }
 
 #[test]

@@ -10,6 +10,6 @@ mod record;
 mod undo;
 
 pub(crate) use api::{positive, received_at, reference};
-pub(crate) use hold::{credit, hold_payer};
+pub(crate) use hold::{credit, credit_is_spent, hold_payer};
 pub(crate) use open::Named;
 pub(crate) use record::{Channel, NewPayment, record};

@@ -1,16 +1,33 @@
 //! What a plan may ask for: everything that rating and invoicing do, and nothing that they would silently leave out.
 
-use tollbook_core::metering::BuiltInMeter;
-use tollbook_core::plans::{Document, Rate, UsagePrice};
-use tollbook_core::rating::{Surroundings, Terms};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use sqlx::PgConnection;
+use tollbook_core::metering::BuiltInMeter;
+use tollbook_core::plans::{Document, Key, Rate, UsagePrice};
+use tollbook_core::rating::{Surroundings, Terms};
+use uuid::Uuid;
+
+use crate::decks;
 use crate::error::{Error, FieldError, Result};
 
-/// Refuses a plan that could not be charged as it says, naming each field.
-pub(super) fn check(document: &Document) -> Result<()> {
+/// Refuses a plan of a seller that could not be charged as it says, naming each field.
+pub(super) async fn check(tx: &mut PgConnection, seller: Uuid, document: &Document) -> Result<()> {
+    let known = decks::known(tx, seller, &document.decks()).await?;
+    check_with(document, known)
+}
+
+/// Of decks it matters here only that they are there.
+fn check_with(document: &Document, known: Vec<Key>) -> Result<()> {
+    let decks = known.into_iter().map(|key| (key, Arc::default()));
+    let surroundings = Surroundings {
+        decks: decks.collect::<BTreeMap<_, _>>(),
+        ..Surroundings::default()
+    };
     let mut errors = without_cost(document);
     if errors.is_empty()
-        && let Err(invalid) = Terms::new(document, &Surroundings::default())
+        && let Err(invalid) = Terms::new(document, &surroundings)
     {
         let fields = invalid.0.into_iter().map(|e| FieldError {
             field: e.field,
@@ -68,7 +85,7 @@ mod tests {
 
     fn checked(json: &str) -> String {
         let offer = Offer::read(json.as_bytes()).unwrap();
-        match check(&offer.document) {
+        match check_with(&offer.document, vec!["nights".parse().unwrap()]) {
             Ok(()) => "ok".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -95,5 +112,6 @@ mod tests {
             checked(deck),
             "`prices[0].rate.deck.deck` there is no price deck `world`"
         );
+        assert_eq!(checked(&deck.replace("world", "nights")), "ok");
     }
 }

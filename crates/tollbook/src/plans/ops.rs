@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use tollbook_core::ids::{OrganizationId, PlanId, PlanVersionId};
-use tollbook_core::plans::{Kind, Offer};
+use tollbook_core::plans::{Document, Kind, Offer};
 use uuid::Uuid;
 
 use super::check::check;
@@ -18,7 +18,7 @@ pub(crate) async fn create(
     seller: Uuid,
     offer: &Offer,
 ) -> Result<(PlanId, PlanVersionId)> {
-    check(&offer.document)?;
+    check(&mut *tx, seller, &offer.document).await?;
     let (plan, version): (PlanId, PlanVersionId) = (new_id(), new_id());
     let code = offer
         .code
@@ -29,19 +29,13 @@ pub(crate) async fn create(
     } else {
         &offer.name
     };
-    let kind = match offer.document.kind {
-        Kind::Subscription => "subscription",
-        Kind::PayPerCall => "pay_per_call",
-    };
-    let document = serde_json::to_string(&offer.document)
-        .map_err(|e| Error::Internal(format!("a plan cannot be written: {e}")))?;
     sqlx::query!(
         "insert into plans (seller_id, id, code, name, kind) values ($1, $2, $3, $4, $5)",
         seller,
         plan.uuid(),
         code,
         name,
-        kind,
+        kind(&offer.document),
     )
     .execute(&mut *tx)
     .await
@@ -54,11 +48,25 @@ pub(crate) async fn create(
         version.uuid(),
         plan.uuid(),
         offer.document.currency.code(),
-        document,
+        written(&offer.document)?,
     )
     .execute(tx)
     .await?;
     Ok((plan, version))
+}
+
+/// The kind of a plan, as it is stored.
+pub(super) fn kind(document: &Document) -> &'static str {
+    match document.kind {
+        Kind::Subscription => "subscription",
+        Kind::PayPerCall => "pay_per_call",
+    }
+}
+
+/// A document, as it is stored.
+pub(super) fn written(document: &Document) -> Result<String> {
+    serde_json::to_string(document)
+        .map_err(|e| Error::Internal(format!("a plan cannot be written: {e}")))
 }
 
 /// Publishes a draft: from now on it never changes, and can be subscribed to.

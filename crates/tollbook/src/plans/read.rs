@@ -1,4 +1,4 @@
-//! Reads plans with their latest version.
+//! Reads plans with their latest published version, or their draft if none is published.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// A plan as it is shown, with the latest of its versions.
+/// A plan as it is shown, with the latest of its published versions, or its draft.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlanView {
@@ -71,7 +71,8 @@ pub(super) async fn plans(
              p.created_at, v.published_at
          from plans p
          join lateral (
-             select * from plan_versions v where v.seller_id = p.seller_id and v.plan_id = p.id order by v.version desc limit 1
+             select * from plan_versions v where v.seller_id = p.seller_id and v.plan_id = p.id
+             order by v.state = 'published' desc, v.version desc limit 1
          ) v on true
          where p.seller_id = $1 and p.archived_at is null and ($2::uuid is null or p.id = $2) and ($3::uuid is null or p.id > $3)
          order by p.id limit $4"#,

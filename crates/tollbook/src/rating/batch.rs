@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use tollbook_core::money::{Currency, Overflow, Quantity};
-use tollbook_core::rating::{ChargePart, PartKind, Rated, State, rate};
+use tollbook_core::rating::{ChargePart, NotChargedReason, PartKind, Rated, State, rate, waive};
 use tollbook_core::time::Period;
 
 use super::books::{Book, Books};
@@ -57,6 +57,8 @@ enum Step<'a> {
     Keep,
     /// Nobody sells it: nothing to charge.
     Unpriced,
+    /// The customer is not billed for it.
+    Waive(&'a Prepared),
     Refuse(String),
 }
 
@@ -76,12 +78,12 @@ pub(super) fn rate_all<'a>(
         .map(|item| step(item, terms, known_of(item)))
         .collect::<Result<_, _>>()?;
     for (item, step) in items.iter().zip(&steps) {
-        if let Step::Rate(..) = step {
+        if step.takes_back() {
             book(books, item, known_of(item), State::revert)?;
         }
     }
     let rated = items.iter().zip(&steps);
-    for (item, _) in rated.filter(|(_, step)| matches!(step, Step::Rate(..))) {
+    for (item, _) in rated.filter(|(_, step)| step.takes_back()) {
         let book = books.entry(item.key.account).or_default();
         if book.is_capped() {
             book.reopen(item.occurred_at)?;
@@ -96,6 +98,12 @@ pub(super) fn rate_all<'a>(
                 None
             }
             Step::Refuse(why) => Some(why.into()),
+            Step::Waive(prepared) => {
+                outcome
+                    .changes
+                    .extend(waived(item, prepared, known_of(item)));
+                None
+            }
             Step::Rate(prepared, period) => {
                 let book = books.entry(item.key.account).or_default();
                 book.carry(item.occurred_at)?;
@@ -123,6 +131,16 @@ pub(super) fn rate_all<'a>(
     Ok(outcome)
 }
 
+impl Step<'_> {
+    /// Whether what a usage drew before is taken back.
+    fn takes_back(&self) -> bool {
+        match self {
+            Step::Rate(..) | Step::Waive(_) => true,
+            Step::Keep | Step::Unpriced | Step::Refuse(_) => false,
+        }
+    }
+}
+
 fn step<'a>(item: &Item, terms: &'a Ready, known: &[InForce]) -> Result<Step<'a>, Overflow> {
     if known.iter().any(InForce::is_manual) {
         let mut charged = Quantity::ZERO;
@@ -140,6 +158,7 @@ fn step<'a>(item: &Item, terms: &'a Ready, known: &[InForce]) -> Result<Step<'a>
         (None, _) => Step::Unpriced,
         (Some(Err(why)), _) => Step::Refuse(why.clone()),
         (Some(Ok(_)), None) => Step::Refuse("the billing period is not made yet".into()),
+        (Some(Ok(prepared)), Some(_)) if item.is_waived => Step::Waive(prepared),
         (Some(Ok(prepared)), Some(period)) => Step::Rate(prepared, period),
     })
 }
@@ -190,13 +209,35 @@ fn rate_one<'a>(
     if same(item, known, &rated) {
         return Ok(None);
     }
-    Ok(Some(Change {
+    Ok(Some(change(item, known, currency, rated.parts)))
+}
+
+/// Whether a part says that the usage is not billed.
+pub(super) fn is_waived(part: &ChargePart) -> bool {
+    part.trace.reason == Some(NotChargedReason::Waived)
+}
+
+/// What changes of a usage that is not billed.
+fn waived<'a>(item: &'a Item, prepared: &Prepared, known: &'a [InForce]) -> Option<Change<'a>> {
+    let currency = prepared.terms.currency();
+    let rated = waive(&item.usage(currency), &prepared.terms);
+    let is_same = same(item, known, &rated);
+    (!is_same).then(|| change(item, known, currency, rated.parts))
+}
+
+fn change<'a>(
+    item: &'a Item,
+    known: &'a [InForce],
+    currency: Currency,
+    charge: Vec<ChargePart>,
+) -> Change<'a> {
+    Change {
         item,
         reverse: known,
         revision: known.iter().map(|c| c.revision).max().unwrap_or(0) + 1,
         currency: currency.to_string(),
-        charge: rated.parts,
-    }))
+        charge,
+    }
 }
 
 /// Why a usage cannot be rated on what the provider charges for it.
@@ -224,6 +265,7 @@ fn same(item: &Item, known: &[InForce], rated: &Rated) -> bool {
             && before.price_key == now.price_key
             && before.grant == now.grant_id
             && before.quantity == now.quantity
+            && before.is_waived == is_waived(now)
             && Some(before.amount) == now.amount
     };
     known.len() == rated.parts.len() && known.iter().zip(&rated.parts).all(same_part)

@@ -16,7 +16,7 @@ use super::queue::lock_accounts;
 use super::row::{ChargeRow, Charged, Manual, insert};
 use crate::error::{Error, Result};
 use crate::invoices::{self, Place};
-use crate::{subscriptions, wallets};
+use crate::{limits, subscriptions, wallets};
 
 /// A price for a usage that was just recorded.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ pub(crate) async fn charge_by_hand(
     let item = items(tx, &[key]).await?.into_iter().next();
     let item = item.ok_or(Error::NotFound("usage event"))?;
     let place = place(by_hand, &item)?;
+    let period_start = place.period.start();
     let wanted = BTreeSet::from([place]);
     let open = invoices::open_drafts(tx, &wanted, now).await?;
     let open = open.into_values().next();
@@ -91,9 +92,11 @@ pub(crate) async fn charge_by_hand(
     let mut row = ChargeRow::manual(&charged, &manual)?;
     row.usage_event_id = Some(by_hand.usage.uuid());
     row.meter = Some(item.meter.to_string());
-    let spent = [row.spent()];
+    let (spent, counted) = ([row.spent()], [row.counted(period_start)]);
     insert(tx, &[row]).await?;
-    wallets::charged(tx, &spent, now).await
+    let totals = limits::count(tx, &counted).await?;
+    wallets::charged(tx, &spent, now).await?;
+    limits::spent(tx, &totals, now).await
 }
 
 fn place(by_hand: &ByHand, item: &Item) -> Result<Place> {

@@ -18,7 +18,8 @@ use tollbook_core::time::{Seconds, Zone};
 use uuid::Uuid;
 
 use super::books;
-use super::terms::{Prepared, TermsCache, TermsKey};
+use super::destinations::{Dialed, add_decks};
+use super::terms::{Prepared, Ready, TermsCache, TermsKey};
 use crate::error::{Error, Result};
 
 /// Digits after the point of an estimate; more would suggest a precision that it has not.
@@ -56,7 +57,8 @@ pub(crate) async fn estimates(
         return Ok(HashMap::new());
     }
     let customers: Vec<Uuid> = running.iter().map(|call| call.customer.uuid()).collect();
-    let standings = standings(tx, cache, organization, &customers, now).await?;
+    let mut standings = standings(tx, cache, organization, &customers, now).await?;
+    add_destinations(tx, &mut standings, running).await?;
     let keys: Vec<_> = standings
         .values()
         .map(|standing| (organization, standing.account))
@@ -132,6 +134,7 @@ pub(crate) async fn minute_price(
 /// What a customer's usage falls under.
 struct Standing {
     account: AccountId,
+    key: TermsKey,
     prepared: Arc<Prepared>,
     period_start: Timestamp,
 }
@@ -182,12 +185,39 @@ async fn standings(
                 customer,
                 Standing {
                     account,
+                    key,
                     prepared,
                     period_start,
                 },
             ))
         })
         .collect())
+}
+
+/// Puts in what price decks say of the numbers that are called.
+async fn add_destinations(
+    tx: &mut PgConnection,
+    standings: &mut HashMap<CustomerId, Standing>,
+    running: &[Running],
+) -> Result<()> {
+    let mut ready: Ready = standings
+        .values()
+        .map(|it| (it.key.clone(), Ok(Arc::clone(&it.prepared))))
+        .collect();
+    let dialed = running.iter().filter_map(|call| {
+        Some(Dialed {
+            terms: standings.get(&call.customer)?.key.clone(),
+            number: call.destination.as_ref()?,
+            at: call.answered_at,
+        })
+    });
+    add_decks(tx, &mut ready, dialed).await?;
+    for standing in standings.values_mut() {
+        if let Some(Ok(prepared)) = ready.get(&standing.key) {
+            standing.prepared = Arc::clone(prepared);
+        }
+    }
+    Ok(())
 }
 
 /// Pay-per-call usage is totalled by calendar month.

@@ -37,6 +37,8 @@ pub(super) struct InForce {
     pub(super) line_group: String,
     /// Whether it was counted under a price with tiers or packages.
     pub(super) is_counted: bool,
+    /// Whether it says that the usage is not billed.
+    pub(super) is_waived: bool,
     /// The period in which it was counted.
     pub(super) period: Period,
     /// The price of the provider that it was computed from.
@@ -82,6 +84,7 @@ struct Row {
     invoice_id: Option<Uuid>,
     line_group: String,
     is_counted: bool,
+    is_waived: bool,
     period_start: jiff_sqlx::Timestamp,
     period_end: jiff_sqlx::Timestamp,
     provider_price_id: Option<Uuid>,
@@ -97,6 +100,7 @@ pub(super) async fn in_force(tx: &mut PgConnection, items: &[Item]) -> Result<Kn
         r#"select c.organization_id, c.account_id, c.usage_event_id, c.id, c.revision, c.part, c.kind, c.price_key, c.grant_id,
              c.subscription_id, c.plan_version_id, c.quantity, c.amount_numerator, c.amount_denominator, c.invoice_id, c.line_group,
              c.provider_price_id, jsonb_exists(c.trace, 'tier') as "is_counted!",
+             coalesce(c.trace ->> 'reason' = 'waived', false) as "is_waived!",
              coalesce(p.starts_at, date_trunc('month', c.occurred_at at time zone o.zone) at time zone o.zone) as "period_start!",
              coalesce(p.ends_at, (date_trunc('month', c.occurred_at at time zone o.zone) + interval '1 month') at time zone o.zone) as "period_end!"
          from (select distinct * from unnest($1::uuid[], $2::uuid[], $3::text[]) as k (organization_id, usage_event_id, payer)) k
@@ -149,6 +153,7 @@ impl Row {
             invoice: self.invoice_id.map(InvoiceId::from),
             line_group: self.line_group,
             is_counted: self.is_counted,
+            is_waived: self.is_waived,
             period: Period::new(self.period_start.to_jiff(), self.period_end.to_jiff())
                 .map_err(|e| stored(&e))?,
             provider_price: self.provider_price_id.map(ProviderPriceId::from),

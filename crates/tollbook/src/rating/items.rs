@@ -59,6 +59,8 @@ pub(super) struct Item {
     pub(super) grace_seconds: i64,
     /// What the provider charges who sells it, where the terms ask for that; `None`: nobody charges them for it.
     pub(super) cost: Option<Cost>,
+    /// Whether people have said that the customer is not billed for it.
+    pub(super) is_waived: bool,
 }
 
 /// The call that a usage belongs to.
@@ -124,6 +126,7 @@ struct ItemRow {
     zone: String,
     pay_per_call_invoicing: String,
     grace_seconds: i64,
+    is_waived: bool,
 }
 
 /// The usages of these events and payers, each once, in canonical order: by time, then by id.
@@ -219,6 +222,7 @@ impl ItemRow {
                 PayerKind::Organization => PLATFORM_GRACE_SECONDS,
             },
             cost: None,
+            is_waived: self.is_waived,
         })
     }
 

@@ -19,7 +19,14 @@ select u.organization_id, a.id as account_id, a.payer, u.id, u.meter, u.occurred
     case when b.id is null then t.plan_version_id else g.plan_version_id end as "plan_version_id?",
     coalesce(b.zone, o.zone) as "zone!",
     o.pay_per_call_invoicing,
-    extract(epoch from o.invoice_grace)::bigint as "grace_seconds!"
+    extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
+    -- People may say that customers are not billed for something.
+    a.payer = 'customer' and (
+        exists (select from usage_waivers w where w.organization_id = u.organization_id and w.call_id = u.call_id)
+        or exists (select from usage_waivers w where w.organization_id = u.organization_id and w.resource_id = u.resource_id
+            and w.resource_type = u.resource_type)
+        or exists (select from usage_waivers w where w.organization_id = u.organization_id and w.usage_event_id = u.id)
+    ) as "is_waived!"
 from roots r
 cross join lateral (
     select * from usage_events e where e.organization_id = r.organization_id and e.id = r.usage_event_id offset 0

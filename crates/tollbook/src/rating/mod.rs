@@ -8,11 +8,16 @@ mod batch;
 mod books;
 mod by_hand;
 mod carry;
+mod compared;
+mod credits;
+mod destinations;
 mod estimate;
 mod in_force;
 mod items;
+mod passed;
 mod place;
 mod queue;
+mod replay;
 mod row;
 mod store;
 mod tail;
@@ -22,8 +27,14 @@ mod worker;
 
 pub(crate) use by_hand::{ByHand, charge_by_hand, hold_account};
 pub(crate) use carry::carry_due;
+pub(crate) use compared::{Compared, ComparedView};
+pub(crate) use credits::Credits;
+pub(crate) use destinations::{Dialed, add_decks};
 pub(crate) use estimate::{Estimate, Running, estimates, minute_price, month_start};
-pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, unpark};
+pub(crate) use queue::{lock_accounts, queue_customers_since, queue_since, queue_usages, unpark};
+pub(crate) use replay::{
+    On, Reached, Replay, Replayed, grants as unused_grants, replay, too_large,
+};
 pub(crate) use row::{ChargeRow, Charged, Manual, insert as insert_charges};
 pub(crate) use store::{Undo, undo};
 pub(crate) use terms::{Prepared, Ready, TermsCache, TermsKey};

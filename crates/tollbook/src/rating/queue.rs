@@ -250,30 +250,35 @@ pub(crate) async fn unpark(
     Ok(())
 }
 
-/// Queues usage of an account from `since` on again, when its terms changed for a time that is past.
+/// Queues usage of accounts from `since` on again, when its terms or prices changed for a time that is past.
 pub(crate) async fn queue_since(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    account: AccountId,
+    accounts: &[(OrganizationId, AccountId)],
     since: jiff::Timestamp,
 ) -> Result<()> {
     let since: jiff_sqlx::Timestamp = jiff_sqlx::ToSqlx::to_sqlx(since);
+    let (organizations, ids): (Vec<Uuid>, Vec<Uuid>) =
+        accounts.iter().map(|(o, a)| (o.uuid(), a.uuid())).unzip();
     sqlx::query!(
         "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
-         select (hashtextextended($2::uuid::text, 0) & 63)::smallint, u.organization_id, $2, u.id
+         select (hashtextextended(u.account_id::text, 0) & 63)::smallint, u.organization_id, u.account_id, u.id
          from (
-             select u.organization_id, u.id from customers c
+             select u.organization_id, c.account_id, u.id
+             from unnest($1::uuid[], $2::uuid[]) as k (organization_id, account_id)
+             join customers c on c.organization_id = k.organization_id and c.account_id = k.account_id
              join usage_events u on u.organization_id = c.organization_id and u.customer_id = c.id
-             where c.organization_id = $1 and c.account_id = $2 and u.occurred_at >= $3 and u.corrects_id is null
+             where u.occurred_at >= $3 and u.corrects_id is null
              union all
-             select u.organization_id, u.id from accounts a
+             select u.organization_id, a.id, u.id
+             from unnest($1::uuid[], $2::uuid[]) as k (organization_id, account_id)
+             join accounts a on a.organization_id = k.organization_id and a.id = k.account_id and a.payer = 'organization'
              join usage_events u on u.organization_id = a.organization_id
-             where a.organization_id = $1 and a.id = $2 and a.payer = 'organization' and u.occurred_at >= $3 and u.corrects_id is null
+             where u.occurred_at >= $3 and u.corrects_id is null
          ) u
-         order by u.organization_id, u.id
+         order by u.organization_id, u.id, u.account_id
          on conflict (organization_id, account_id, usage_event_id) do nothing",
-        organization.uuid(),
-        account.uuid(),
+        &organizations,
+        &ids,
         since,
     )
     .execute(tx)
@@ -325,6 +330,28 @@ pub(super) fn accounts(queued: &[Queued]) -> Vec<(OrganizationId, AccountId)> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// Queues usages of customers again, named by their first events: what is charged for them has changed.
+pub(crate) async fn queue_usages(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    usages: &[Uuid],
+) -> Result<()> {
+    sqlx::query!(
+        "insert into rating_queue (lane, organization_id, account_id, usage_event_id)
+         select (hashtextextended(c.account_id::text, 0) & 63)::smallint, u.organization_id, c.account_id, u.id
+         from usage_events u
+         join customers c on c.organization_id = u.organization_id and c.id = u.customer_id
+         where u.organization_id = $1 and u.id = any ($2)
+         order by u.organization_id, u.id, c.account_id
+         on conflict (organization_id, usage_event_id, account_id) do update set parked_at = null",
+        organization.uuid(),
+        usages,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Locks accounts, in key order: what shares an allowance is rated by one transaction at a time.

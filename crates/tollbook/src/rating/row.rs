@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::ids::new_id;
+use crate::limits::Counted;
 use crate::wallets::Spent;
 
 /// Who is charged, on which terms, and where it is printed.
@@ -110,6 +111,16 @@ impl ChargeRow {
             trace,
             provider_price_id: None,
         })
+    }
+
+    /// The charge, as it counts in a period that begins at `period_start`.
+    pub(super) fn counted(&self, period_start: Timestamp) -> Counted {
+        Counted {
+            organization: self.organization_id,
+            charge: self.id,
+            is_undone: false,
+            period_start,
+        }
     }
 
     /// What it comes to, for the wallet of who pays.

@@ -11,6 +11,7 @@ use tollbook_core::rating::{Item as Summand, PartKind};
 use uuid::Uuid;
 
 use super::batch::Change;
+use super::credits::Credits;
 use super::in_force::InForce;
 use super::place::{late_group, own_group, place};
 use super::row::{ChargeRow, Charged, insert};
@@ -18,16 +19,18 @@ use crate::authorizations::{self, Aside};
 use crate::error::{Error, Result};
 use crate::ids::new_id;
 use crate::invoices::{self, Open, Place, Waiting};
+use crate::limits::{self, Counted, Total};
 use crate::wallets::{self, Spent};
 
 /// Writes the reversals and the charges of a batch, and what is held for calls in progress then. `now` tells where late
-/// usage goes.
+/// usage goes; `credits` names the charges that a credit note gives back. Returns what usage of each period comes to now.
 pub(super) async fn write(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     asides: &[Aside],
+    credits: Option<&mut Credits>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Total>> {
     let before: Vec<_> = changes
         .iter()
         .flat_map(|c| {
@@ -45,8 +48,10 @@ pub(super) async fn write(
     let places = changes
         .iter()
         .map(|change| {
-            let is_needed =
-                change.is_printed() || change.reverse.iter().any(|k| is_closed(k, &drafts));
+            let is_late = |known: &InForce| {
+                is_closed(known, &drafts) && !is_credited(change, known, credits.as_deref())
+            };
+            let is_needed = change.is_printed() || change.reverse.iter().any(is_late);
             is_needed.then(|| place(change)).transpose()
         })
         .collect::<Result<Vec<_>>>()?;
@@ -60,7 +65,7 @@ pub(super) async fn write(
         .iter()
         .map(|place| place.as_ref().and_then(|place| open.get(place)).copied())
         .collect();
-    let mut spent = reverse(tx, changes, &open, &drafts).await?;
+    let mut spent = reverse(tx, changes, &open, &drafts, credits).await?;
     let rows = changes
         .iter()
         .zip(&open)
@@ -71,15 +76,41 @@ pub(super) async fn write(
         })
         .collect::<Result<Vec<_>>>()?;
     insert(tx, &rows).await?;
+    let totals = limits::count(tx, &counted(changes, &rows)).await?;
     spent.extend(rows.iter().map(ChargeRow::spent));
     let reserved: Vec<_> = asides.iter().filter_map(Aside::reserved).collect();
     let amounts = wallets::charged_beside(tx, &spent, &reserved, now).await?;
-    authorizations::keep(tx, asides, &amounts, now).await
+    authorizations::keep(tx, asides, &amounts, now).await?;
+    Ok(totals)
+}
+
+/// The charges that are taken back, and `rows`, which are those that are made, each with the period that it counts in.
+fn counted(changes: &[Change<'_>], rows: &[ChargeRow]) -> Vec<Counted> {
+    let undone = changes.iter().flat_map(|change| {
+        change.reverse.iter().map(|known| Counted {
+            organization: change.item.key.organization,
+            charge: known.id,
+            is_undone: true,
+            period_start: known.period.start(),
+        })
+    });
+    let periods = changes.iter().flat_map(|change| {
+        let period = change.item.period;
+        change.charge.iter().map(move |_| period)
+    });
+    let made = rows.iter().zip(periods);
+    let made = made.filter_map(|(row, period)| Some(row.counted(period?.start())));
+    undone.chain(made).collect()
 }
 
 /// Whether a charge stands on a document that takes no reversal.
 fn is_closed(known: &InForce, drafts: &HashMap<InvoiceId, Waiting>) -> bool {
     known.invoice.is_some_and(|id| !drafts.contains_key(&id))
+}
+
+/// Whether a charge is given back by a credit note, and by nothing else.
+fn is_credited(change: &Change<'_>, known: &InForce, credits: Option<&Credits>) -> bool {
+    !change.costs() && credits.is_some_and(|credits| credits.charges.contains(&known.id))
 }
 
 fn row(
@@ -115,17 +146,27 @@ fn row(
     Ok(row)
 }
 
-/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge. Returns what that comes to.
+/// Undoes charges on their own document while it is a draft, otherwise on that of the new charge, or on none where a credit
+/// note gives them back. Returns what that comes to.
 async fn reverse(
     tx: &mut PgConnection,
     changes: &[Change<'_>],
     open: &[Option<Open>],
     drafts: &HashMap<InvoiceId, Waiting>,
+    mut credits: Option<&mut Credits>,
 ) -> Result<Vec<Spent>> {
     let mut undone = Vec::new();
     for (change, open) in changes.iter().zip(open) {
         for known in change.reverse {
-            let (invoice, line_group) = if is_closed(known, drafts) {
+            let is_closed = is_closed(known, drafts);
+            let (invoice, line_group) = if is_closed
+                && is_credited(change, known, credits.as_deref())
+            {
+                if let Some(credits) = &mut credits {
+                    credits.undone.push(known.id);
+                }
+                (None, known.line_group.clone())
+            } else if is_closed {
                 let open = open.ok_or_else(|| Error::Internal("a reversal has no draft".into()))?;
                 let group = if open.is_late {
                     late_group(&known.line_group, change.item)?

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use tollbook_core::ids::PlanVersionId;
-use tollbook_core::plans::Document;
+use tollbook_core::money::Money;
+use tollbook_core::plans::{Document, InvalidPlan, Key};
 use tollbook_core::rating::{Surroundings, Terms, leaves_traces, order_matters};
 use tollbook_core::time::Zone;
 use uuid::Uuid;
@@ -24,13 +25,17 @@ pub(crate) struct TermsKey {
 }
 
 /// A plan version ready for rating, and what one usage on it means for the others.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Prepared {
     pub(crate) terms: Terms,
     /// Usages share an allowance or a tier total: when one changes, others may cost something else.
     pub(crate) is_shared: bool,
     /// The order in which usages are rated changes what they cost.
     pub(super) is_ordered: bool,
+    /// The price decks that it names. They are empty until somebody puts in what they say of the numbers at hand.
+    pub(super) decks: Vec<Key>,
+    /// What usage of a period may cost, for payers without a cap of their own; and whether calls end there.
+    pub(crate) cap: Option<(Money, bool)>,
 }
 
 /// Terms by key. A version that cannot be prepared says why: its usage stays in the queue and that of others goes on.
@@ -108,14 +113,32 @@ fn prepare(key: &TermsKey, document: &str) -> Result<Prepared, String> {
     let wrong = |e: &dyn std::fmt::Display| format!("plan version {}: {e}", key.version);
     let document = Document::read(document.as_bytes()).map_err(|e| wrong(&e))?;
     let zone: Zone = key.zone.parse().map_err(|e| wrong(&e))?;
-    let surroundings = Surroundings {
-        zone: Some(zone),
-        ..Surroundings::default()
-    };
-    let terms = Terms::new(&document, &surroundings).map_err(|e| wrong(&e))?;
+    let cap = document.spend_cap.map(|cap| {
+        let amount = Money::from_price(cap.amount, document.currency).map_err(|e| wrong(&e))?;
+        Ok::<_, String>((amount, cap.is_hard))
+    });
     Ok(Prepared {
-        is_shared: leaves_traces(&terms),
-        is_ordered: order_matters(&terms),
-        terms,
+        cap: cap.transpose()?,
+        ..Prepared::new(&document, zone).map_err(|e| wrong(&e))?
     })
+}
+
+impl Prepared {
+    /// Makes a document ready in a zone, without its cap. That its decks are there was seen to when it was drafted.
+    pub(crate) fn new(document: &Document, zone: Zone) -> Result<Self, InvalidPlan> {
+        let decks = document.decks().into_iter();
+        let surroundings = Surroundings {
+            zone: Some(zone),
+            decks: decks.map(|key| (key.clone(), Arc::default())).collect(),
+            ..Surroundings::default()
+        };
+        let terms = Terms::new(document, &surroundings)?;
+        Ok(Self {
+            cap: None,
+            is_shared: leaves_traces(&terms),
+            is_ordered: order_matters(&terms),
+            decks: surroundings.decks.into_keys().collect(),
+            terms,
+        })
+    }
 }

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use tollbook_core::ids::{AccountId, GrantId};
 use tollbook_core::money::{Fraction, Overflow, Quantity};
 use tollbook_core::plans::Key;
+use tollbook_core::rating::ChargePart;
 
-use super::batch::Change;
+use super::batch::{Change, is_waived};
 use super::place::own_group;
 
 /// What stands on one line, by what it draws on.
@@ -19,7 +20,7 @@ type Line = (String, Option<GrantId>, Option<Key>);
 #[derive(Default)]
 struct Lines {
     changes: BTreeMap<Line, (Quantity, Fraction)>,
-    /// Whether a usage is new, was corrected, or is on other terms.
+    /// Whether a usage is new, was corrected, is on other terms, or is billed or not where it was not or was.
     has_news: bool,
 }
 
@@ -63,8 +64,16 @@ impl Lines {
             .reverse
             .iter()
             .any(|known| known.provider_price.is_some() && known.provider_price != price);
-        self.has_news |=
-            change.reverse.is_empty() || before != now || on_other_terms || on_other_price;
+        // So is a price of a deck: what two destinations add and take off may come to nothing too.
+        let has_destination = |part: &ChargePart| part.trace.destination.is_some();
+        let was_waived = change.reverse.iter().any(|known| known.is_waived);
+        let on_other_bill = was_waived != change.charge.iter().any(is_waived);
+        self.has_news |= change.reverse.is_empty()
+            || before != now
+            || on_other_terms
+            || on_other_price
+            || on_other_bill
+            || change.charge.iter().any(has_destination);
         Ok(())
     }
 

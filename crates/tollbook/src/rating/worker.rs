@@ -14,8 +14,11 @@ use tollbook_core::rating::State;
 
 use super::batch::{Outcome, rate_all};
 use super::books::{self, Books};
+use super::credits::Credits;
+use super::destinations::{add_decks, dialed};
 use super::in_force::{Known, in_force};
 use super::items::{Item, UsageKey, add_costs, items};
+use super::passed::Passed;
 use super::queue::{self, Queued, Refusal, Refusals};
 use super::terms::{Ready, TermsKey};
 use super::{store, tail};
@@ -100,7 +103,7 @@ async fn rate_some(app: &App) -> Result<usize> {
         let Some(first) = queued.first() else {
             return Ok(0);
         };
-        match rate_batch(app, &mut tx, &queued).await {
+        match rate_batch(app, &mut tx, &queued, None).await {
             Ok(()) => {
                 tx.commit().await?;
                 app.wake.live.notify_one();
@@ -122,13 +125,15 @@ async fn rate_some(app: &App) -> Result<usize> {
 }
 
 /// Rates in this transaction what waits of an account, which is locked: `max` usages or somewhat more. Returns whether
-/// some are left. For trying what a change comes to; workers do it where it stays.
+/// some are left. For acts that show what they come to; workers do it for all others. `credits` names the charges that a
+/// credit note gives back.
 pub(crate) async fn rate_account(
     app: &App,
     tx: &mut PgConnection,
     organization: OrganizationId,
     account: AccountId,
     max: usize,
+    mut credits: Option<&mut Credits>,
 ) -> Result<bool> {
     let mut done = 0;
     loop {
@@ -137,7 +142,7 @@ pub(crate) async fn rate_account(
             return Ok(!queued.is_empty());
         }
         done += queued.len();
-        rate_batch(app, tx, &queued).await?;
+        rate_batch(app, tx, &queued, credits.as_deref_mut()).await?;
     }
 }
 
@@ -149,7 +154,12 @@ fn why(error: &Error) -> String {
     }
 }
 
-async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Result<()> {
+async fn rate_batch(
+    app: &App,
+    tx: &mut PgConnection,
+    queued: &[Queued],
+    credits: Option<&mut Credits>,
+) -> Result<()> {
     let accounts = queue::accounts(queued);
     queue::lock_accounts(tx, &accounts).await?;
     let keys: Vec<UsageKey> = queued.iter().map(|q| q.key).collect();
@@ -166,6 +176,7 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
         let (since, counted_since) = reach(&batch, &known, &open);
         books = books::load(tx, &accounts, since, counted_since).await?;
     }
+    add_decks(tx, &mut terms, dialed(&batch)).await?;
     add_costs(tx, &mut batch, &terms).await?;
     let before = books.clone();
     let Outcome {
@@ -176,10 +187,18 @@ async fn rate_batch(app: &App, tx: &mut PgConnection, queued: &[Queued]) -> Resu
     let state = |account| state_of(&books, account);
     let ended = ended(&batch, &refused);
     let asides = authorizations::look_again(tx, &app.terms, open, &ended, state).await?;
-    store::write(tx, &changes, &asides, app.clock.now()).await?;
+    let now = app.clock.now();
+    let totals = store::write(tx, &changes, &asides, credits, now).await?;
     let organizations: HashMap<AccountId, _> = accounts.iter().map(|(o, a)| (*a, *o)).collect();
     books::write(tx, &organizations, &books, &before).await?;
     queue::settle(tx, queued, &refused).await?;
+    let passed = Passed {
+        batch: &batch,
+        terms: &terms,
+        before: &before,
+        after: &books,
+    };
+    passed.tell(tx, &totals, now).await?;
     metrics::counter!("tollbook_usage_unpriced_total").increment(unpriced);
     let mut told: Vec<_> = changes
         .iter()

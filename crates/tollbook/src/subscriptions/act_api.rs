@@ -252,7 +252,8 @@ impl Asked {
         let before = invoices::open_amounts(&mut tx, organization, self.payer).await?;
         let contract = perform(&mut tx, organization, self.id, act, now).await?;
         let account = contract.account;
-        let is_more = rating::rate_account(app, &mut tx, organization, account, RATED_MAX).await?;
+        let is_more =
+            rating::rate_account(app, &mut tx, organization, account, RATED_MAX, None).await?;
         let after = invoices::open_amounts(&mut tx, organization, self.payer).await?;
         let subscription = read::one(&mut tx, self.listed, self.id, now).await?;
         tx.rollback().await?;

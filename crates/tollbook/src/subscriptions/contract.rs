@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId, SubscriptionId};
-use tollbook_core::money::Price;
+use tollbook_core::money::{Currency, Price};
 use tollbook_core::payer::Payer;
-use tollbook_core::plans::Document;
+use tollbook_core::plans::{Document, InvalidPlan};
 use tollbook_core::rating::{DueFee, DueGrant, Surroundings, Terms, base_fees, grants_between};
 use tollbook_core::subscriptions::{Life, Pause, Schedule, Segment, paid_within};
 use tollbook_core::time::{Period, Zone};
@@ -52,6 +52,27 @@ impl PartialEq for Plan {
 }
 
 impl Plan {
+    /// A document in a zone. Fees and grants follow from it without price decks, so these are empty here.
+    pub(crate) fn new(
+        seller: Uuid,
+        version: PlanVersionId,
+        document: Document,
+        zone: &Zone,
+    ) -> std::result::Result<Self, InvalidPlan> {
+        let decks = document.decks().into_iter();
+        let surroundings = Surroundings {
+            zone: Some(zone.clone()),
+            decks: decks.map(|key| (key.clone(), Arc::default())).collect(),
+            ..Surroundings::default()
+        };
+        Ok(Self {
+            seller,
+            version,
+            terms: Terms::new(&document, &surroundings)?,
+            document,
+        })
+    }
+
     fn key(&self) -> Version {
         (self.seller, self.version.uuid())
     }
@@ -110,6 +131,27 @@ impl Contract {
         let states = self.life.states();
         let (plan, _) = paid_within(period, &self.plans, &states).pop()?;
         Some((plan, plan.document.minimum_commitment?))
+    }
+
+    /// The same life, all of it on one plan that bills as often.
+    pub(crate) fn on(self, plan: Arc<Plan>) -> Self {
+        let starts_at = self
+            .plans
+            .first()
+            .map_or(self.life.starts_at, |it| it.starts_at);
+        Self {
+            plans: vec![Segment {
+                terms: plan,
+                starts_at,
+                ends_at: None,
+            }],
+            ..self
+        }
+    }
+
+    /// The currencies of the plans that it was on.
+    pub(crate) fn currencies(&self) -> impl Iterator<Item = Currency> {
+        self.plans.iter().map(|it| it.terms.document.currency)
     }
 
     fn wrong(&self, error: &dyn Display) -> Error {
@@ -256,18 +298,10 @@ impl Plans {
             .documents
             .get(&version)
             .ok_or(Error::NotFound("plan version"))?;
-        let surroundings = Surroundings {
-            zone: Some(zone.clone()),
-            ..Surroundings::default()
-        };
-        let terms = Terms::new(document, &surroundings)
-            .map_err(|e| Error::Internal(format!("plan version {}: {e}", version.1)))?;
-        let plan = Arc::new(Plan {
-            seller: version.0,
-            version: version.1.into(),
-            document: document.clone(),
-            terms,
-        });
+        let (seller, id) = (version.0, version.1.into());
+        let plan = Plan::new(seller, id, document.clone(), zone)
+            .map_err(|e| Error::Internal(format!("plan version {id}: {e}")))?;
+        let plan = Arc::new(plan);
         self.ready.insert(place, Arc::clone(&plan));
         Ok(plan)
     }

@@ -43,7 +43,7 @@ pub(super) async fn correct(
     correct_fees(tx, &contract, since, now).await?;
     correct_grants(tx, &contract).await?;
     if since <= now {
-        rating::queue_since(tx, organization, contract.account, since).await?;
+        rating::queue_since(tx, &[(organization, contract.account)], since).await?;
     }
     Ok(contract)
 }

@@ -9,10 +9,12 @@ mod extend;
 mod fee;
 mod grants;
 mod moment;
+mod overlap;
 mod periods;
 mod read;
 mod subscribe;
 
-pub(crate) use contract::{Contract, load};
+pub(crate) use contract::{Contract, Plan, load};
 pub(crate) use extend::extend_due;
+pub(crate) use overlap::{fees_charged, overlapping};
 pub(crate) use subscribe::{NewSubscription, account, subscribe};

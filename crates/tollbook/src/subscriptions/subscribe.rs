@@ -56,7 +56,7 @@ pub(crate) async fn subscribe(
     add_segment(tx, new, seller, id).await?;
     add_periods(tx, &[(new.organization, id)], now).await?;
     if new.starts_at <= now {
-        rating::queue_since(tx, new.organization, account, new.starts_at).await?;
+        rating::queue_since(tx, &[(new.organization, account)], new.starts_at).await?;
     }
     Ok(id)
 }

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgDatabaseError;
 use tollbook_core::actor::Actor;
 
+use crate::alerts::AlertKind;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::caller::UsageScope;
@@ -102,6 +103,9 @@ async fn answer(
     // What was checked is JSON, and so UTF-8.
     let text = String::from_utf8_lossy(&body);
     let value = call(app, caller, function, &tenant, &text).await;
+    if let Err(error) = &value {
+        note_refusal(app, caller, function, &tenant, error).await;
+    }
     value.map(|value| Json(value).into_response()).map_err(told)
 }
 
@@ -218,6 +222,39 @@ async fn actor(app: &App, caller: &TenantCaller, tenant: &str) -> Result<Actor> 
     named
         .or_else(|| own.first().copied())
         .ok_or_else(|| Error::Internal("a caller without any right".to_owned()))
+}
+
+/// Whoever runs the tenant hears of usage that is refused, as far as it is theirs. What was refused is rolled back, so it
+/// is counted beside the database.
+async fn note_refusal(
+    app: &App,
+    caller: &TenantCaller,
+    function: Function,
+    tenant: &str,
+    error: &Error,
+) {
+    let database = match error {
+        Error::Database(sqlx::Error::Database(database)) if !error.is_transient() => database,
+        _ => return,
+    };
+    let named = organizations::find(app, tenant).await.ok();
+    let of = named.filter(|it| caller.actor_for(*it).is_some());
+    // Whoever names a tenant that is not theirs fails in their own.
+    let only = match caller.own() {
+        [only] => only.organization(),
+        _ => None,
+    };
+    if let Some(organization) = of.or(only) {
+        let (kind, now) = (AlertKind::UsageRefused, app.clock.now());
+        app.tally.note(
+            organization,
+            kind,
+            None,
+            function.name(),
+            database.message(),
+            now,
+        );
+    }
 }
 
 async fn set_time(tx: &mut PgConnection, now: Timestamp) -> Result<()> {

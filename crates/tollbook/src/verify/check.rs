@@ -15,6 +15,8 @@ pub(super) enum OfOrganization {
     Periods,
     /// Documents against what their payers committed to.
     Commitments,
+    /// What corrections took off lines against the charges that they took back.
+    Corrections,
     /// Calls against their legs.
     Legs,
     /// Words that find customers.
@@ -35,18 +37,21 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
         Self::Rows(Rows::RatingQueue),
         Self::Rows(Rows::Charges),
         Self::Traces,
+        Self::Rows(Rows::DeckVersions),
+        Self::Rows(Rows::DeckCharges),
         Self::Rows(Rows::Invoices),
         Self::Documents,
         Self::Commitments,
         Self::Rows(Rows::Revenue),
         Self::Rows(Rows::CreditNotes),
+        Self::Corrections,
         Self::Rows(Rows::Payments),
         Self::Rows(Rows::LedgerEntries),
         Self::Rows(Rows::LedgerAccounts),
@@ -54,6 +59,7 @@ impl OfOrganization {
         Self::Periods,
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
+        Self::Rows(Rows::SpendTotals),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,
@@ -72,6 +78,7 @@ impl OfOrganization {
             Self::Documents => "lines, taxes and totals",
             Self::Periods => "periods, fees and grants",
             Self::Commitments => "minimum commitments",
+            Self::Corrections => "corrections of final documents",
             Self::Legs => "legs of calls",
             Self::Search => "words that find customers",
             Self::Rows(rows) => rows.name(),
@@ -80,9 +87,10 @@ impl OfOrganization {
 }
 
 impl OfPlatform {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Numbers,
         Self::Inbox,
+        Self::Rows(Rows::DeckVersions),
         Self::Rows(Rows::InboxQueue),
         Self::Rows(Rows::PhoneNumbers),
         Self::Rows(Rows::Users),

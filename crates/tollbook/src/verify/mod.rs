@@ -9,6 +9,7 @@ mod charges;
 mod check;
 mod chunks;
 mod commitments;
+mod corrections;
 mod counters;
 mod documents;
 mod gathered;

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::check::{OfOrganization, OfPlatform};
 use super::{
-    charges, chunks, commitments, counters, documents, inbox, legs, numbers, periods, rows, search,
+    charges, chunks, commitments, corrections, counters, documents, inbox, legs, numbers, periods,
+    rows, search,
 };
 use crate::app::App;
 use crate::error::Result;
@@ -184,6 +185,10 @@ async fn of_organization(
         OfOrganization::Commitments => {
             let read = async |after| commitments::chunk(app, organization, after).await;
             chunks::run(commitments::CHUNK, tell, read).await
+        }
+        OfOrganization::Corrections => {
+            let read = async |after| corrections::chunk(app, organization, after).await;
+            chunks::run(corrections::CHUNK, tell, read).await
         }
         OfOrganization::Legs => {
             let read = async |after| legs::chunk(app, organization, after).await;

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Rows of one chunk: a second's work at most.
 const CHUNK: i64 = 5_000;
 
-/// Which rows are looked at. The last three are the platform's, the others an organization's.
+/// Which rows are looked at. The last three are the platform's, decks are both's, the others an organization's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
     /// Keys and references of usage events.
@@ -38,10 +38,16 @@ pub(super) enum Rows {
     LedgerAccounts,
     /// Chains of periods and terms.
     Subscriptions,
+    /// Price decks against their entries.
+    DeckVersions,
+    /// What is charged by price decks against what they say.
+    DeckCharges,
     /// What was taken away of grants.
     Grants,
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
+    /// What usage of each period was charged.
+    SpendTotals,
     /// What providers charge against the prices that became known.
     ProviderCosts,
     /// What was posted of them day by day.
@@ -78,8 +84,11 @@ impl Rows {
             Self::LedgerEntries => "ledger entries",
             Self::LedgerAccounts => "balances",
             Self::Subscriptions => "periods and terms",
+            Self::DeckVersions => "price decks",
+            Self::DeckCharges => "charges by price decks",
             Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
+            Self::SpendTotals => "what was spent",
             Self::ProviderCosts => "prices of providers",
             Self::ProviderCostDays => "costs by day",
             Self::Calls => "calls",
@@ -179,6 +188,8 @@ async fn compare(
             CHUNK
         ),
         Rows::Subscriptions => rows!(tx, "src/verify/rows/subscriptions.sql", owner, after, CHUNK),
+        Rows::DeckVersions => rows!(tx, "src/verify/rows/deck_versions.sql", owner, after, CHUNK),
+        Rows::DeckCharges => rows!(tx, "src/verify/rows/deck_charges.sql", owner, after, CHUNK),
         Rows::Grants => rows!(
             tx,
             "src/verify/rows/allowance_grants.sql",
@@ -187,6 +198,7 @@ async fn compare(
             CHUNK
         ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
+        Rows::SpendTotals => rows!(tx, "src/verify/rows/spend_totals.sql", owner, after, CHUNK),
         Rows::ProviderCosts => rows!(
             tx,
             "src/verify/rows/provider_costs.sql",

@@ -11,22 +11,22 @@ use tollbook_core::ids::{CustomerId, PhoneNumberId};
 
 use crate::support::{Answer, NewCall, NewUsage, Organization, TestApp, User, at, per_minute};
 
-const OURS: &str = "+12125550142";
-const DANAS: &str = "+12025550123";
-const NOBODYS: &str = "+12025550199";
+pub(crate) const OURS: &str = "+12125550142";
+pub(crate) const DANAS: &str = "+12025550123";
+pub(crate) const NOBODYS: &str = "+12025550199";
 
 /// A firm that sells minutes at ten cents, with a number, and a customer with another.
-struct Firm {
-    app: TestApp,
-    acme: Organization,
-    admin: User,
-    number: PhoneNumberId,
-    dana: CustomerId,
-    key: String,
+pub(crate) struct Firm {
+    pub(crate) app: TestApp,
+    pub(crate) acme: Organization,
+    pub(crate) admin: User,
+    pub(crate) number: PhoneNumberId,
+    pub(crate) dana: CustomerId,
+    pub(crate) key: String,
 }
 
 impl Firm {
-    async fn new(app: TestApp) -> Self {
+    pub(crate) async fn new(app: TestApp) -> Self {
         let (acme, admin) = app.firm().await;
         app.sell_minutes(&admin, &acme).await;
         let number = app.number(&acme, OURS).await;
@@ -47,13 +47,13 @@ impl Firm {
     }
 
     /// The same on a plan with ten minutes included.
-    async fn with_included_time() -> Self {
+    pub(crate) async fn with_included_time() -> Self {
         let firm = Self::new(TestApp::quiet().await).await;
         firm.include("10").await;
         firm
     }
 
-    async fn include(&self, minutes: &str) {
+    pub(crate) async fn include(&self, minutes: &str) {
         let allowance = json!({"kind": "subscription", "allowances": [{"key": "included", "meters": ["CALL_DURATION_SECONDS"],
             "quantity": minutes.parse::<u32>().unwrap() * 60}]});
         let plan = per_minute("Included", "0.10", &allowance);
@@ -64,18 +64,18 @@ impl Firm {
         self.app.settle().await;
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let ask = self.app.post(path).user(&self.admin);
         ask.organization(&self.acme).json(body).send().await
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let ask = self.app.get(path).user(&self.admin);
         ask.organization(&self.acme).send().await.expect(200)
     }
 
     /// Opens Dana's wallet with so much credit.
-    async fn prepay(&self, amount: &str) -> String {
+    pub(crate) async fn prepay(&self, amount: &str) -> String {
         let body = json!({"customerId": self.dana});
         let wallet = self.post("/api/admin/wallets", &body).await.expect(201);
         let id = wallet["id"].as_str().unwrap().to_owned();
@@ -85,76 +85,82 @@ impl Firm {
         id
     }
 
-    async fn top_up(&self, wallet: &str, amount: &str) {
+    pub(crate) async fn top_up(&self, wallet: &str, amount: &str) {
         let path = format!("/api/admin/wallets/{wallet}/movements");
         let body = json!({"kind": "top_up", "amount": amount, "reference": "transfer"});
         self.post(&path, &body).await.expect(201);
     }
 
     /// Balance, what is reserved, and what is available.
-    async fn standing(&self, wallet: &str) -> [String; 3] {
+    pub(crate) async fn standing(&self, wallet: &str) -> [String; 3] {
         let wallet = self.get(&format!("/api/admin/wallets/{wallet}")).await;
         ["balance", "reserved", "available"].map(|it| wallet[it].as_str().unwrap().to_owned())
     }
 
     /// Asks for a call to Dana, as a program.
-    async fn authorize(&self, key: &str, seconds: u32) -> Answer {
+    pub(crate) async fn authorize(&self, key: &str, seconds: u32) -> Answer {
         self.authorize_on(&self.app, key, DANAS, seconds).await
     }
 
-    async fn authorize_on(&self, node: &TestApp, key: &str, to: &str, seconds: u32) -> Answer {
+    pub(crate) async fn authorize_on(
+        &self,
+        node: &TestApp,
+        key: &str,
+        to: &str,
+        seconds: u32,
+    ) -> Answer {
         let body = json!({"key": key, "direction": "outgoing", "from": OURS, "to": to, "seconds": seconds});
         let ask = node.post("/api/calls/authorize").bearer(&self.key);
         ask.json(&body).send().await
     }
 
     /// Asks for a call and gets it: its id, how long it may last, and what is set aside.
-    async fn lasts(&self, key: &str, seconds: u32) -> (String, u64, Vec<String>) {
+    pub(crate) async fn lasts(&self, key: &str, seconds: u32) -> (String, u64, Vec<String>) {
         shown(&self.authorize(key, seconds).await.expect(201))
     }
 
-    async fn extend_on(&self, node: &TestApp, id: &str, seconds: u32) -> Answer {
+    pub(crate) async fn extend_on(&self, node: &TestApp, id: &str, seconds: u32) -> Answer {
         let path = format!("/api/calls/authorizations/{id}/extend");
         let ask = node.post(&path).bearer(&self.key);
         ask.json(&json!({"seconds": seconds})).send().await
     }
 
-    async fn extend(&self, id: &str, seconds: u32) -> (u64, Vec<String>) {
+    pub(crate) async fn extend(&self, id: &str, seconds: u32) -> (u64, Vec<String>) {
         let extended = self.extend_on(&self.app, id, seconds).await.expect(200);
         let (_, seconds, reserved) = shown(&extended);
         (seconds, reserved)
     }
 
-    async fn release_on(&self, node: &TestApp, id: &str) -> Answer {
+    pub(crate) async fn release_on(&self, node: &TestApp, id: &str) -> Answer {
         let path = format!("/api/calls/authorizations/{id}/release");
         node.post(&path).bearer(&self.key).send().await
     }
 
-    async fn one(&self, id: &str) -> Value {
+    pub(crate) async fn one(&self, id: &str) -> Value {
         self.get(&format!("/api/calls/authorizations/{id}")).await
     }
 
     /// Reports how long a call lasted that was let through.
-    async fn ended_on(&self, node: &TestApp, id: &str, seconds: u64) {
+    pub(crate) async fn ended_on(&self, node: &TestApp, id: &str, seconds: u64) {
         let body = json!({"usageType": "CALL_DURATION_SECONDS", "quantity": seconds, "customerId": self.dana,
             "resourceType": "authorization", "resourceId": id, "idempotencyKey": format!("end of {id}")});
         let ask = node.post("/api/billing/usage").bearer(&self.key);
         ask.json(&body).send().await.expect(201);
     }
 
-    async fn ended(&self, id: &str, seconds: u64) {
+    pub(crate) async fn ended(&self, id: &str, seconds: u64) {
         self.ended_on(&self.app, id, seconds).await;
         self.app.settle().await;
     }
 
     /// What Dana was charged, in cents.
-    async fn charged(&self) -> i64 {
+    pub(crate) async fn charged(&self) -> i64 {
         let charged =
             "select coalesce(sum(amount) * 100, 0)::bigint from charges where payer = 'customer'";
         self.app.count(charged).await
     }
 
-    async fn is_clean(&self) {
+    pub(crate) async fn is_clean(&self) {
         let report = self.app.app.verify(|_| {}).await.unwrap();
         // Usage that tests put there has no counters, and keys of its own.
         let is_wrong = |it: &&Difference| !it.table.starts_with("usage_");
@@ -164,7 +170,7 @@ impl Firm {
     }
 }
 
-fn shown(it: &Value) -> (String, u64, Vec<String>) {
+pub(crate) fn shown(it: &Value) -> (String, u64, Vec<String>) {
     let reserved = it["reserved"].as_array().unwrap().iter();
     let reserved = reserved.map(|it| it["amount"].as_str().unwrap().to_owned());
     let id = it["id"].as_str().unwrap().to_owned();

@@ -103,6 +103,9 @@ insert into plan_versions (seller_id, id, plan_id, version, state, currency, doc
     '00000000-0000-7000-8000-000000000092', '00000000-0000-7000-8000-000000000091', 1, 'published', 'USD', '{}', pg_temp.at(0)) on conflict do nothing;
 insert into plans (seller_id, id, code, name, kind) values (pg_temp.id(1), pg_temp.id(91), 'own', 'Own', 'subscription');
 insert into plan_versions (seller_id, id, plan_id, version, state, currency, document, published_at) values (pg_temp.id(1), pg_temp.id(92), pg_temp.id(91), 1, 'published', 'USD', '{}', pg_temp.at(0));
+insert into price_decks (seller_id, id, key, name) values (pg_temp.id(1), pg_temp.id(94), 'world', 'World');
+insert into deck_versions (seller_id, id, deck_id, version, effective_from, entry_count) values (pg_temp.id(1), pg_temp.id(95), pg_temp.id(94), 1, pg_temp.at(0), 1);
+insert into deck_entries (seller_id, version_id, prefix, price) values (pg_temp.id(1), pg_temp.id(95), '44', 0.02);
 insert into pay_per_call_terms (organization_id, id, plan_version_id, starts_at) values (pg_temp.id(1), pg_temp.id(93), pg_temp.id(92), pg_temp.at(0));
 insert into subscriptions (organization_id, id, payer, customer_id, account_id, state, zone, anchor_on, interval_months, starts_at) values
     (pg_temp.id(1), pg_temp.id(101), 'customer', pg_temp.id(51), pg_temp.id(41), 'active', 'UTC', '2026-03-01', 1, pg_temp.at(0)),
@@ -160,6 +163,15 @@ insert into credit_note_lines (organization_id, id, credit_note_id, invoice_line
     (pg_temp.id(1), pg_temp.id(156), pg_temp.id(141), pg_temp.id(131), 10), (pg_temp.id(1), pg_temp.id(157), pg_temp.id(142), pg_temp.id(133), 10);
 insert into credit_note_taxes (organization_id, credit_note_id, percent, inclusive, base_minor, tax_minor) values
     (pg_temp.id(1), pg_temp.id(141), 0, false, 10, 0), (pg_temp.id(1), pg_temp.id(142), 0, false, 10, 0);
+insert into corrections (organization_id, id, kind, customer_id, call_id, reason, created_at) values
+    (pg_temp.id(1), pg_temp.id(191), 'move_call', pg_temp.id(52), pg_temp.id(61), 'reason', pg_temp.at(32)),
+    (pg_temp.id(1), pg_temp.id(192), 'waive', null, pg_temp.id(62), 'reason', pg_temp.at(32));
+insert into correction_items (organization_id, correction_id, subject, subject_id, from_customer_id, to_customer_id) values
+    (pg_temp.id(1), pg_temp.id(191), 'call', pg_temp.id(61), pg_temp.id(51), pg_temp.id(52));
+insert into correction_payers (organization_id, customer_id, correction_id) values (pg_temp.id(1), pg_temp.id(51), pg_temp.id(191));
+insert into correction_credits (organization_id, correction_id, invoice_line_id, share_minor, given_minor, credit_note_id) values
+    (pg_temp.id(1), pg_temp.id(191), pg_temp.id(131), 10, 10, pg_temp.id(141));
+insert into usage_waivers (organization_id, id, correction_id, call_id) values (pg_temp.id(1), pg_temp.id(193), pg_temp.id(192), pg_temp.id(62));
 insert into payment_methods (organization_id, id, payer, customer_id, processor, token, kind) values
     (pg_temp.id(1), pg_temp.id(143), 'customer', pg_temp.id(51), 'stripe', 'pm_1', 'card'), (pg_temp.id(1), pg_temp.id(144), 'organization', null, 'stripe', 'pm_2', 'card');
 insert into payments (organization_id, id, payer, customer_id, channel, state, currency, amount_minor, received_at) values
@@ -186,6 +198,19 @@ insert into ledger_accounts (organization_id, id, payer, kind, meter, currency) 
 insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency, is_cost) values
     (pg_temp.id(1), pg_temp.id(187), pg_temp.id(181), pg_temp.id(183), pg_temp.id(184), 1, 'USD', true),
     (pg_temp.id(1), pg_temp.id(188), pg_temp.id(182), pg_temp.id(185), pg_temp.id(186), 1, 'USD', true);
+
+-- Limits: of customer 51 and of the organization.
+insert into spend_caps (organization_id, id, payer, customer_id, currency, amount, is_hard) values
+    (pg_temp.id(1), pg_temp.id(191), 'customer', pg_temp.id(51), 'USD', 100, true), (pg_temp.id(1), pg_temp.id(192), 'organization', null, 'USD', 100, false);
+insert into spend_totals (organization_id, account_id, payer, currency, period_start, amount) values
+    (pg_temp.id(1), pg_temp.id(41), 'customer', 'USD', pg_temp.at(0), 1), (pg_temp.id(1), pg_temp.id(43), 'organization', 'USD', pg_temp.at(0), 1);
+insert into usage_thresholds (organization_id, id, payer, customer_id, kind, at) values
+    (pg_temp.id(1), pg_temp.id(193), 'customer', pg_temp.id(51), 'cap', 50), (pg_temp.id(1), pg_temp.id(194), 'organization', null, 'allowance', 50);
+insert into alerts (organization_id, id, kind, severity, group_key, customer_id, count, first_seen_at, last_seen_at) values
+    (pg_temp.id(1), pg_temp.id(195), 'cap', 'warning', 'fixture', pg_temp.id(51), 1, pg_temp.at(1), pg_temp.at(1));
+insert into fraud_guards (organization_id, enabled_at, holds_unusual, history_days, allowed_destinations) values (pg_temp.id(1), pg_temp.at(0), true, 90, '{US}');
+insert into fraud_holds (organization_id, id, destination, reason, holds_all, external_e164, held_at) values
+    (pg_temp.id(1), pg_temp.id(196), 'CU', 'unusual_destination', false, '+5352345678', pg_temp.at(1));
 
 -- Operations.
 insert into jobs (id, organization_id, kind, payload) values (pg_temp.id(161), pg_temp.id(1), 'retain', '{}');

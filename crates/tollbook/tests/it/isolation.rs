@@ -247,6 +247,7 @@ fn is_foreign(table: &str, own: Uuid) -> Option<String> {
     match table {
         "organizations" => Some(format!("id <> '{own}'")),
         "plans" | "plan_versions" => Some(format!("seller_id not in ('{own}', '{}')", Uuid::nil())),
+        "price_decks" | "deck_versions" | "deck_entries" => Some(format!("seller_id <> '{own}'")),
         "users" => Some(format!("'{own}' <> all (organization_ids)")),
         "refresh_families" | "refresh_tokens" | "idempotency_keys" | "schedules" | "inbox_keys"
         | "inbox_queue" | "webhook_rejections" | "provider_budgets" | "sync_cursors" => None,
@@ -372,13 +373,17 @@ async fn nobody_writes_into_another_organization() {
     let mut tried = 0;
     for table in strings(&mut owner, TABLES).await {
         let columns = columns(&mut owner, &table).await;
-        if !columns.iter().any(|column| column == "organization_id") {
+        let owner_columns = ["organization_id", "seller_id"];
+        let Some(whose) = owner_columns
+            .into_iter()
+            .find(|it| columns.iter().any(|column| column == it))
+        else {
             continue;
-        }
+        };
         let columns = columns.join(", ");
         // A row of the other organization, as it is: the policy speaks before any key does.
         let row: String = sqlx::query_scalar(AssertSqlSafe(format!(
-            "select to_jsonb(t)::text from {table} t where organization_id = '{foreign}' limit 1"
+            "select to_jsonb(t)::text from {table} t where {whose} = '{foreign}' limit 1"
         )))
         .fetch_one(&mut owner)
         .await
@@ -404,13 +409,9 @@ async fn nobody_writes_into_another_organization() {
                 "{role} inserts into {table}: {refused}"
             );
             for statement in [
-                format!(
-                    "update {table} set organization_id = '{foreign}' where organization_id = '{own}'"
-                ),
-                format!(
-                    "update {table} set organization_id = organization_id where organization_id = '{foreign}'"
-                ),
-                format!("delete from {table} where organization_id = '{foreign}'"),
+                format!("update {table} set {whose} = '{foreign}' where {whose} = '{own}'"),
+                format!("update {table} set {whose} = {whose} where {whose} = '{foreign}'"),
+                format!("delete from {table} where {whose} = '{foreign}'"),
             ] {
                 match attempt(&app, &actor, statement.clone()).await {
                     // No right, the policy, or what is never changed at all.
@@ -463,6 +464,10 @@ const PLATFORM_ROWS: [(&str, &str); 25] = [
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 'top_up', 1000000, now())"),
     ("wallet_lots", "insert into wallet_lots (organization_id, id, wallet_id, amount, received_at)
         values ('10000000-0000-7000-8000-000000000001', gen_random_uuid(), '10000000-0000-7000-8000-000000000115', 1000000, now())"),
+    ("spend_caps", "insert into spend_caps (id, payer, currency, amount, is_hard) values (gen_random_uuid(), 'organization', 'EUR', 1000000, false)"),
+    ("spend_totals", "insert into spend_totals (organization_id, account_id, payer, currency, period_start, amount)
+        values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000043', 'organization', 'EUR', '2026-03-01', 0)"),
+    ("usage_thresholds", "insert into usage_thresholds (id, payer, kind, at) values (gen_random_uuid(), 'organization', 'cap', 1000)"),
     ("call_reservations", "insert into call_reservations (organization_id, authorization_id, account_id, payer, zone, period_start, expires_at)
         values ('10000000-0000-7000-8000-000000000001', '10000000-0000-7000-8000-000000000172', '10000000-0000-7000-8000-000000000043', 'organization', 'UTC', now(), now())"),
     ("invoice_lines", "insert into invoice_lines (id, invoice_id, position, line_group, description, quantity, unit, amount_numerator, amount_denominator, amount_minor, starts_at, ends_at)

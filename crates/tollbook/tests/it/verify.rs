@@ -903,6 +903,16 @@ const FAULTS: &[Fault] = &[
         "delete from allowance_grants where ctid = (select min(ctid) from allowance_grants) returning subscription_id::text",
     ),
     fault(
+        "spend_totals",
+        "amount",
+        "update spend_totals set amount = amount + 0.000000000001 where ctid = (select min(ctid) from spend_totals) returning account_id::text",
+    ),
+    fault(
+        "spend_totals",
+        "amount",
+        "delete from spend_totals where ctid = (select max(ctid) from spend_totals) returning account_id::text",
+    ),
+    fault(
         "wallets",
         "balance",
         "update wallets set balance = balance + 1 returning id::text",

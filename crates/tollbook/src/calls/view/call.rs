@@ -35,8 +35,19 @@ pub(crate) struct CallPage {
     pub(crate) charges: Vec<ChargeView>,
     /// Provider cost, revenue and margin, in this order, for those who may see cost; empty for others.
     pub(crate) margin: Vec<Fact>,
+    /// Where it is corrected, for admins; `None` for others.
+    pub(crate) corrections: Option<Corrections>,
     /// Raw webhooks, for admins; `None` for others.
     pub(crate) webhooks: Option<Vec<Webhook>>,
+}
+
+/// How a call is corrected.
+#[derive(Clone, Debug)]
+pub(crate) struct Corrections {
+    /// The page of the call.
+    pub(crate) href: String,
+    /// Why it is not billed; `None` if it is.
+    pub(crate) waived: Option<String>,
 }
 
 /// Something that happened during the call.

@@ -84,6 +84,7 @@ fn label(text: Text, part: &Part<'_>) -> String {
             text.say("trace-within-free")
         }
         (PartKind::NotCharged, Some(NotChargedReason::NoPrice)) => text.say("trace-no-price"),
+        (PartKind::NotCharged, Some(NotChargedReason::Waived)) => text.say("trace-waived"),
         (PartKind::NotCharged, Some(NotChargedReason::NothingUsed) | None) => {
             text.say("trace-nothing-used")
         }

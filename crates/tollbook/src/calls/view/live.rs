@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 
 use super::card::{CallerCard, Notice};
 use super::{Direction, Outcome};
+use crate::alerts::view::AlertsNotice;
 use crate::pages::address::address;
 use crate::pages::chart::sparkline::Sparkline;
 use crate::pages::number;
@@ -31,6 +32,8 @@ pub(crate) struct LivePage {
     pub(crate) ended: Vec<EndedCall>,
     /// Whether any number is connected; without one the page says how to begin.
     pub(crate) has_numbers: bool,
+    /// Alerts that are open, for those who may see them.
+    pub(crate) alerts: Option<AlertsNotice>,
 }
 
 impl Fragments for LivePage {

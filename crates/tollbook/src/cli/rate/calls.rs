@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use tollbook_core::calls::Direction;
 use tollbook_core::ids::UsageEventId;
@@ -15,7 +15,7 @@ use tollbook_core::rating::{ProviderCost, Usage};
 use tollbook_core::time::Seconds;
 use uuid::Uuid;
 
-use super::sheet::{Columns, Row, Sheet};
+use crate::sheet::{Columns, Row, Sheet};
 
 /// A usage with the line that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +83,12 @@ impl Source {
                 let name = path.display().to_string();
                 let file =
                     std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
-                Sheet::new(name, file, &COLUMNS)
+                Ok(Sheet::new(name, file, &COLUMNS)?)
             }
-            Self::Text(text) => Sheet::new("-".to_owned(), Cursor::new(text.clone()), &COLUMNS),
+            Self::Text(text) => {
+                let text = Cursor::new(text.clone());
+                Ok(Sheet::new("-".to_owned(), text, &COLUMNS)?)
+            }
         }
     }
 }
@@ -112,7 +115,7 @@ impl Calls {
             latest = started_at;
             let id = row.required("id")?;
             if let Some(line) = lines.insert(id.to_owned(), row.line()) {
-                return Err(row.wrong("id", &format!("`{id}` is on line {line} already")));
+                bail!(row.wrong("id", &format!("`{id}` is on line {line} already")));
             }
         }
         Ok(Self {
@@ -215,7 +218,7 @@ fn usages(row: &Row<'_>) -> Result<Vec<Metered>> {
         .parse("quantity")?
         .ok_or_else(|| row.missing("quantity"))?;
     if quantity.is_negative() {
-        return Err(row.wrong("quantity", "must not be negative"));
+        bail!(row.wrong("quantity", "must not be negative"));
     }
     let is_time = meter.built_in() == Some(BuiltInMeter::CallDurationSeconds);
     let usage = Usage {
@@ -229,25 +232,25 @@ fn usages(row: &Row<'_>) -> Result<Vec<Metered>> {
 
 fn call(row: &Row<'_>, base: Usage) -> Result<Vec<Usage>> {
     if row.text("quantity").is_some() {
-        return Err(row.wrong("quantity", "is for lines with a `meter`"));
+        bail!(row.wrong("quantity", "is for lines with a `meter`"));
     }
     let started_at = base.occurred_at;
     let answered_at: Option<Timestamp> = row.parse("answered_at")?;
     let ended_at: Option<Timestamp> = row.parse("ended_at")?;
     if answered_at.is_some_and(|answered_at| answered_at < started_at) {
-        return Err(row.wrong("answered_at", "is before `started_at`"));
+        bail!(row.wrong("answered_at", "is before `started_at`"));
     }
     let begins = answered_at.unwrap_or(started_at);
     if ended_at.is_some_and(|ended_at| ended_at < begins) {
-        return Err(row.wrong("ended_at", "is before the call began"));
+        bail!(row.wrong("ended_at", "is before the call began"));
     }
     let seconds = match (row.parse::<u32>("billable_seconds")?, answered_at, ended_at) {
         (Some(seconds), ..) => seconds,
         (None, Some(answered_at), Some(ended_at)) => Seconds::between(answered_at, ended_at).get(),
-        (None, Some(_), None) => return Err(row.missing("ended_at")),
+        (None, Some(_), None) => bail!(row.missing("ended_at")),
         // Not answered.
         (None, None, Some(_)) => 0,
-        (None, None, None) => return Err(row.missing("billable_seconds")),
+        (None, None, None) => bail!(row.missing("billable_seconds")),
     };
     let counted = base.direction.map(|direction| match direction {
         Direction::Incoming => BuiltInMeter::CallReceived,
@@ -273,6 +276,6 @@ fn direction(row: &Row<'_>) -> Result<Option<Direction>> {
     match row.text("direction") {
         Some("inbound") => Ok(Some(Direction::Incoming)),
         Some("outbound") => Ok(Some(Direction::Outgoing)),
-        Some(_) | None => row.parse("direction"),
+        Some(_) | None => Ok(row.parse("direction")?),
     }
 }

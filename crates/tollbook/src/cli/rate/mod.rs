@@ -5,7 +5,6 @@ mod calls;
 mod decks;
 mod file;
 mod print;
-mod sheet;
 mod subscription;
 
 use std::path::PathBuf;

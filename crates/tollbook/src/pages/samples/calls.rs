@@ -2,11 +2,13 @@
 
 use super::{ago, hours, page, party, phone, stamp, tabs, usd, viewer};
 use crate::calls::view::call::{
-    CallPage, ChargeView, Fact, Leg, Recording, TimelineEntry, TraceStep, Transcript,
+    CallPage, ChargeView, Corrections, Fact, Leg, Recording, TimelineEntry, TraceStep, Transcript,
     TranscriptLine, Webhook,
 };
 use crate::calls::view::list::{CommunicationRow, CommunicationsFilter, CommunicationsPage, Kind};
 use crate::calls::view::{Direction, Outcome};
+use crate::corrections::view::{CorrectPage, EffectView, PageAct};
+use crate::invoices::act_view::{Changed, Field};
 use crate::pages::time::Stamp;
 use crate::pages::{Choice, Pager, Party, Price, Section};
 
@@ -168,9 +170,47 @@ pub(crate) fn communications() -> CommunicationsPage {
     }
 }
 
+pub(crate) fn correct() -> CorrectPage {
+    let choice = |value: &str, label: &str, is_current| Choice {
+        value: value.into(),
+        label: label.into(),
+        is_current,
+    };
+    CorrectPage {
+        page: page(Section::Communications),
+        act: PageAct::Move,
+        with: party("Grace Okafor", "Juniper & Co", "+12125550161"),
+        href: "/calls/77".into(),
+        query: "northwind".into(),
+        customers: vec![
+            choice("1", "Northwind Trading, +1 212 555 0171", true),
+            choice("2", "Northwind Bakery", false),
+        ],
+        customer_problem: Some("Choose a customer.".into()),
+        reason: Field {
+            value: String::new(),
+            problem: Some("must not be empty".into()),
+        },
+        problem: Some("it is this customer's already".into()),
+        effect: Some(EffectView {
+            rows: vec![Changed {
+                label: "Next invoices of Northwind Trading".into(),
+                before: usd(0),
+                after: usd(240),
+            }],
+            notes: vec!["Credit note of 2.40 USD over INV-2026-000017".into()],
+            fields: vec![("customer", "1".into()), ("seen", "1 USD 0.00 2.40".into())],
+        }),
+    }
+}
+
 pub(crate) fn call() -> CallPage {
     CallPage {
         page: page(Section::Communications),
+        corrections: Some(Corrections {
+            href: "/calls/77".into(),
+            waived: None,
+        }),
         direction: Direction::Inbound,
         outcome: Outcome::Completed,
         with: party("Grace Okafor", "Juniper & Co", "+12125550161"),

@@ -1,6 +1,7 @@
 //! The live page of the afternoon.
 
 use super::{ago, hours, page, party, phone, stamp, text, usd};
+use crate::alerts::view::AlertsNotice;
 use crate::calls::view::card::{CallerCard, Notice, OpenInvoice, RecentCall};
 use crate::calls::view::live::{
     Agent, Candidate, EndedCall, LivePage, NameCaller, RingingCall, RingingCaller, TalkingCall,
@@ -177,6 +178,10 @@ pub(crate) fn live() -> LivePage {
     };
     LivePage {
         page: page(Section::Live),
+        alerts: Some(AlertsNotice {
+            text: text(),
+            count: 2,
+        }),
         tiles: tiles(),
         agents: agents(),
         ringing: vec![

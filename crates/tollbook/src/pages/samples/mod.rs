@@ -1,5 +1,6 @@
 //! Pages filled with a lively afternoon, for tests and for looking at them.
 
+mod alerts;
 mod calls;
 mod live;
 mod numbers;
@@ -10,7 +11,8 @@ use jiff::tz::TimeZone;
 use tollbook_core::money::{Currency, Money};
 use tollbook_core::phone::E164;
 
-pub(crate) use calls::{call, communications, rows};
+pub(crate) use alerts::alerts;
+pub(crate) use calls::{call, communications, correct, rows};
 pub(crate) use live::{candidates, live, notice, talking, unknown_caller};
 pub(crate) use numbers::onboard;
 pub(crate) use records::{customer, customers, error, invoice, invoices, login, search};
@@ -65,6 +67,7 @@ pub(crate) fn page(section: Section) -> Page {
         scheme: Scheme::System,
         toast: None,
         pace: 1,
+        alerts: 0,
     }
 }
 

@@ -215,6 +215,7 @@ pub(crate) fn customer() -> CustomerPage {
         name: "Northwind Dental".into(),
         company: None,
         standing: Standing::Subscriber,
+        alerts: vec!["80 % of the cap on spending is reached".into()],
         since: "Mar 3, 2025".into(),
         contacts: vec![
             Contact {

@@ -37,6 +37,11 @@ left join (
     left join invoices i on i.organization_id = $1 and i.id = c.invoice_id
     where (c.invoice_id is not null or c.kind <> 'not_charged')
         and (i.id is null or (i.payer, i.customer_id, i.currency) is distinct from (c.payer, c.customer_id, c.currency))
+        -- What a correction took off a line of a final document is reversed without one.
+        and not (c.invoice_id is null and c.reverses_id is not null and exists (select from charges o
+            join invoice_lines l on l.organization_id = $1 and l.invoice_id = o.invoice_id and l.line_group = o.line_group
+            join correction_credits k on k.organization_id = $1 and k.invoice_line_id = l.id
+            where o.organization_id = $1 and o.id = c.reverses_id))
     union all
     select 'charges', c.id::text, 'line_group', v.line_group, c.line_group
     from chunk c

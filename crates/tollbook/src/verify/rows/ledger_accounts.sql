@@ -1,5 +1,5 @@
 -- Accounts after $2: what a payer owes by the ledger is what the payer's documents leave open, less what a wallet has paid
--- ahead of them, and the payer's credit is what was paid and credited beyond that; the running sum of an account of credit
+-- ahead of them, and the payer's credit is what was paid and credited beyond that, or given out of goodwill; the running sum of an account of credit
 -- is that of its transfers; what is in a wallet by the ledger is its balance.
 with chunk as materialized (
     select * from ledger_accounts where organization_id = $1 and id > $2 order by id limit $3
@@ -43,7 +43,7 @@ left join (
     where a.credit_minor <> case a.kind when 'customer_credit' then c.sum - d.sum else 0 end
     union all
     select 'ledger_accounts', a.id::text, 'credit of ' || a.payer || ' ' || coalesce(a.customer_id::text, ''),
-        (p.sum + n.sum - i.owed)::text, a.credit_minor::text
+        (p.sum + n.sum + k.sum - i.owed)::text, a.credit_minor::text
     from chunk a
     cross join lateral (
         select coalesce(sum(p.amount_minor), 0) as sum from payments p
@@ -55,11 +55,15 @@ left join (
         where n.organization_id = $1 and n.customer_id is not distinct from a.customer_id and n.payer = a.payer and n.currency = a.currency
     ) n
     cross join lateral (
+        select coalesce(sum(k.amount_minor), 0) as sum from corrections k
+        where k.organization_id = $1 and k.kind = 'goodwill' and k.customer_id = a.customer_id and a.payer = 'customer' and k.currency = a.currency
+    ) k
+    cross join lateral (
         -- What the documents come to, less what of it is open or was paid from a wallet.
         select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0) - i.prepaid_minor), 0) as owed
         from invoices i
         where i.organization_id = $1 and i.customer_id is not distinct from a.customer_id and i.payer = a.payer and i.currency = a.currency
             and i.state in ('finalized', 'paid', 'uncollectible')
     ) i
-    where a.kind = 'customer_credit' and a.credit_minor <> p.sum + n.sum - i.owed
+    where a.kind = 'customer_credit' and a.credit_minor <> p.sum + n.sum + k.sum - i.owed
 ) w on true

@@ -22,6 +22,8 @@ left join (
         when 'wallet' then not exists (select from wallet_movements m where m.organization_id = $1 and m.id = e.document_id)
         when 'cost' then not exists (select from provider_cost_days d where d.organization_id = $1 and d.id = e.document_id
             and d.bearer = case e.payer when 'customer' then 'organization' else 'platform' end)
+        when 'goodwill' then not exists (select from corrections k where k.organization_id = $1 and k.id = e.document_id
+            and k.kind = 'goodwill' and e.payer = 'customer')
         else false
     end
     union all

@@ -1,18 +1,21 @@
 -- The first events after $2 with all of their corrections, once for each account that pays: each waits to be rated, is
 -- sold by nobody, or has the charges of exactly one rating in force, and those charge what was used.
 with chunk as materialized (
-    select id, quantity, occurred_at, customer_id, corrects_id
+    select id, quantity, occurred_at, customer_id, corrects_id, call_id, resource_type, resource_id
     from usage_events where organization_id = $1 and id > $2 order by id limit $3
 ), sold as (
-    select u.id, u.quantity, u.occurred_at, u.customer_id, c.account_id, 'customer' as payer
+    select u.id, u.quantity, u.occurred_at, u.customer_id, c.account_id, 'customer' as payer,
+        exists (select from usage_waivers w where w.organization_id = $1 and w.call_id = u.call_id)
+            or exists (select from usage_waivers w where w.organization_id = $1 and w.resource_id = u.resource_id and w.resource_type = u.resource_type)
+            or exists (select from usage_waivers w where w.organization_id = $1 and w.usage_event_id = u.id) as is_waived
     from chunk u join customers c on c.organization_id = $1 and c.id = u.customer_id
     where u.corrects_id is null
     union all
-    select u.id, u.quantity, u.occurred_at, null, a.id, 'organization'
+    select u.id, u.quantity, u.occurred_at, null, a.id, 'organization', false
     from chunk u join accounts a on a.organization_id = $1 and a.payer = 'organization'
     where u.corrects_id is null
 ), rated as (
-    select s.id, s.payer, s.account_id, s.customer_id, s.quantity + e.corrections as used,
+    select s.id, s.payer, s.account_id, s.customer_id, s.is_waived, s.quantity + e.corrections as used,
         exists (select from rating_queue q where q.organization_id = $1 and q.account_id = s.account_id
             and q.usage_event_id = any (e.ids || s.id)) as waits,
         case when b.id is null then t.plan_version_id else g.plan_version_id end is not null as is_sold,
@@ -50,6 +53,12 @@ left join (
     select 'usage_events' as place, r.id::text as key, 'charges in force of the ' || r.payer as what,
         'one rating, or a place in rating_queue' as expected, 'none' as found
     from rated r where r.parts = 0 and r.is_sold and not r.waits
+    union all
+    select 'usage_events', r.id::text, 'charges in force of the ' || r.payer, 'none: it is not billed', trim_scale(r.charged)::text
+    from rated r where r.is_waived and r.charged <> 0 and not r.waits
+    union all
+    select 'usage_events', r.id::text, 'charges in force of the ' || r.payer, 'as it is billed', 'not billed'
+    from rated r where not r.is_waived and r.reason = 'waived' and not r.waits
     union all
     select 'usage_events', r.id::text, 'charges in force of the ' || r.payer, 'none: nobody sells it', r.parts::text
     from rated r where r.parts > 0 and not r.is_sold and not r.waits and not r.is_manual
