@@ -119,6 +119,8 @@ pub(super) async fn repeat(
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[], $9::bigint[],
              $10::timestamptz[], $11::timestamptz[])
              as k (organization_id, id, kind, severity, group_key, customer_id, subject, detail, count, first_seen_at, last_seen_at)
+         -- Whoever may name any organization may name one that is not there.
+         join organizations o on o.id = k.organization_id
          order by k.organization_id, k.group_key
          on conflict (organization_id, group_key) do update
          set count = case when $12 then a.count + excluded.count else excluded.count end, detail = a.detail || excluded.detail,

@@ -14,7 +14,7 @@ use tollbook_core::ids::{CustomerId, OrganizationId};
 use super::kind::{AlertKind, Severity};
 use super::store::{Counting, NewAlert, Repeated, repeat, tell};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a count stays in memory.
 const EVERY: Duration = Duration::from_secs(1);
@@ -61,9 +61,11 @@ impl Tally {
             customer,
             subject: subject.to_owned(),
         };
+        // What people send may hold anything; the database takes no such character.
+        let plain = example.chars().filter(|it| *it != '\0');
         let count = Count {
             count: 1,
-            example: example.chars().take(EXAMPLE_MAX).collect(),
+            example: plain.take(EXAMPLE_MAX).collect(),
             first_seen_at: now,
             last_seen_at: now,
         };
@@ -106,14 +108,14 @@ pub(crate) fn start(app: &App, stop: &CancellationToken, tasks: &mut JoinSet<()>
     });
 }
 
-/// Writes what was counted on this node. What cannot be written is kept for the next time.
+/// Writes what was counted on this node. While the database does not answer, it is kept for the next time.
 pub(crate) async fn flush(app: &App) -> Result<()> {
     let counts = app.tally.take();
     if counts.is_empty() {
         return Ok(());
     }
     let written = write(app, &counts).await;
-    if written.is_err() {
+    if written.as_ref().is_err_and(Error::is_transient) {
         for (group, count) in counts {
             app.tally.add(group, count);
         }
