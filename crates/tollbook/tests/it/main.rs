@@ -33,15 +33,20 @@ mod lives_random;
 mod margin;
 mod migrations;
 mod minutes;
+#[path = "../../../core/tests/it/naive.rs"]
+mod naive;
 mod numbers;
 mod payments;
 mod rate;
 mod rate_periods;
 mod rating;
+#[path = "../../../core/tests/it/ratio.rs"]
+mod ratio;
 mod recordings;
 mod relations;
 mod requests;
 mod routes;
+mod simulation;
 mod statements;
 mod supabase;
 mod support;
