@@ -34,6 +34,7 @@ mod margin;
 mod migrations;
 mod minutes;
 #[path = "../../../core/tests/it/naive.rs"]
+#[expect(dead_code, reason = "`core`'s own tests ask for sums only")]
 mod naive;
 mod numbers;
 mod payments;
@@ -41,6 +42,7 @@ mod rate;
 mod rate_periods;
 mod rating;
 #[path = "../../../core/tests/it/ratio.rs"]
+#[expect(dead_code, reason = "nothing here is compared with `core`")]
 mod ratio;
 mod recordings;
 mod relations;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::expected::Outcome;
 use super::provider::Provider;
-use super::script::{Act, Call, Deed, Script, Step, What};
+use super::script::{Act, Deed, Script, Step, What};
 use crate::support::{Incoming, Line, Organization, TestApp, User, Webhook};
 
 /// Requests under way at a time.
@@ -50,6 +50,9 @@ pub(super) struct Play<'a> {
     pub(super) keeper: TestApp,
     provider: Provider,
     firms: Vec<Firm>,
+    /// Who publishes what the platform sells, and what that is.
+    boss: User,
+    platform: Vec<Uuid>,
     /// Those who are known by name.
     customers: Vec<Option<CustomerId>>,
     /// What has been told already.
@@ -64,6 +67,13 @@ impl<'a> Play<'a> {
         let mut firms = Vec::new();
         for firm in &script.firms {
             firms.push(Firm::new(&keeper, firm, &provider.url).await);
+        }
+        let boss = keeper.platform_admin().await;
+        let mut platform = Vec::new();
+        for plan in &script.platform {
+            let ask = keeper.post("/api/admin/billing-plans").user(&boss);
+            let made = ask.json(&plan.document).send().await.expect(201);
+            platform.push(made["id"].as_str().unwrap().parse().unwrap());
         }
         let mut customers = Vec::new();
         for payer in &script.payers {
@@ -93,6 +103,8 @@ impl<'a> Play<'a> {
             keeper,
             provider,
             firms,
+            boss,
+            platform,
             customers,
             past: Vec::new(),
             deaths: 0,
@@ -136,7 +148,7 @@ impl<'a> Play<'a> {
 
     /// Both nodes do what is to be done; now and then one dies over it.
     async fn settle(&mut self) {
-        if self.rng.random_bool(0.06) {
+        if self.rng.random_bool(0.08) {
             let time = Duration::from_micros(self.rng.random_range(500..40_000));
             let [first, second] = &self.nodes;
             let both = async { tokio::join!(first.app.settle(), second.app.settle()) };
@@ -144,7 +156,14 @@ impl<'a> Play<'a> {
             self.die().await;
         }
         let [first, second] = &self.nodes;
-        tokio::join!(first.settle(), second.settle());
+        // The workers of both are at it all the time.
+        match self.rng.random_range(0..6) {
+            0 | 1 => first.settle().await,
+            2 | 3 => second.settle().await,
+            _ => {
+                tokio::join!(first.settle(), second.settle());
+            }
+        }
     }
 
     /// A node is gone from one moment to the next, and another takes its place.
@@ -161,10 +180,10 @@ impl<'a> Play<'a> {
             self.prepare(deed, &mut sent);
             self.act(deed, outcome).await;
         }
-        let again = |it: &&Sent, rng: &mut ChaCha8Rng| rng.random_bool(0.2).then(|| (*it).clone());
         let twice: Vec<Sent> = sent
             .iter()
-            .filter_map(|it| again(&it, &mut self.rng))
+            .filter(|_| self.rng.random_bool(0.2))
+            .cloned()
             .collect();
         if !sent.is_empty() {
             let past = self.rng.random_range(0..3);
@@ -176,7 +195,7 @@ impl<'a> Play<'a> {
             self.past.extend(sent.iter().cloned());
             sent.extend(twice.into_iter().chain(past));
             sent.shuffle(&mut self.rng);
-            if self.rng.random_bool(0.06) {
+            if self.rng.random_bool(0.08) {
                 let time = Duration::from_micros(self.rng.random_range(500..30_000));
                 let some = self.send_all(&sent);
                 let _ = tokio::time::timeout(time, some).await;
@@ -219,13 +238,12 @@ impl<'a> Play<'a> {
         let number = self.script.payers[deed.payer].firm;
         let line = &self.firms[number].line;
         let from = self.script.payers[deed.payer].phone.clone();
-        let incoming = |call: &'_ Call| (call.sid.clone(), call.at);
         let mut webhook = |webhook: Webhook| sent.push(Sent::Webhook(number, webhook));
         match &deed.what {
             What::Missed(call) | What::Talked(call, _) | What::Lost(call, _) => {
-                let (sid, at) = incoming(call);
+                let (sid, at) = (&call.sid, call.at);
                 let call = Incoming {
-                    sid: &sid,
+                    sid,
                     from: &from,
                     at,
                 };
@@ -234,7 +252,7 @@ impl<'a> Play<'a> {
                     What::Missed(_) => webhook(call.missed(line)),
                     What::Talked(_, seconds) => webhook(call.answered(line, *seconds)),
                     What::Lost(_, seconds) => {
-                        self.provider.knows(&sid, &call.answered(line, *seconds))
+                        self.provider.knows(sid, &call.answered(line, *seconds))
                     }
                     _ => {}
                 }
@@ -250,11 +268,9 @@ impl<'a> Play<'a> {
     }
 
     async fn act(&mut self, deed: &Deed, outcome: &Outcome) {
-        let firm = &self.firms[self.script.payers[deed.payer].firm];
+        let of = &self.script.payers[deed.payer];
+        let (firm, customer) = (&self.firms[of.firm], self.customers[deed.payer]);
         let node = self.nodes.choose(&mut self.rng).unwrap();
-        let Some(customer) = self.customers[deed.payer] else {
-            return;
-        };
         let (path, body) = match (&deed.what, outcome) {
             (What::Pay, Outcome::On(at, total)) => {
                 let invoice = self.document(customer, *at).await;
@@ -271,14 +287,18 @@ impl<'a> Play<'a> {
                 )
             }
             (What::Act(act), _) => {
-                let Some(asked) = self.asked(deed, customer, act).await else {
+                let Some(asked) = self.asked(deed, act).await else {
                     return;
                 };
                 asked
             }
             _ => return,
         };
-        let answer = firm.post(node, &path, &body).await;
+        let answer = if of.is_firm {
+            node.post(&path).user(&self.boss).json(&body).send().await
+        } else {
+            firm.post(node, &path, &body).await
+        };
         let is_done = *outcome != Outcome::Refused;
         let expected: &[u16] = if is_done { &[200, 201] } else { &[409, 422] };
         assert!(
@@ -290,8 +310,17 @@ impl<'a> Play<'a> {
     }
 
     /// The request for an act; none if there is no subscription to do it to.
-    async fn asked(&self, deed: &Deed, customer: CustomerId, act: &Act) -> Option<(String, Value)> {
-        let plans = &self.firms[self.script.payers[deed.payer].firm].plans;
+    async fn asked(&self, deed: &Deed, act: &Act) -> Option<(String, Value)> {
+        let of = &self.script.payers[deed.payer];
+        let (firm, customer) = (&self.firms[of.firm], self.customers[deed.payer]);
+        let organization = firm.organization.id;
+        let (plans, mut whose) = (&firm.plans, json!({"customerId": customer}));
+        let (plans, query) = if of.is_firm {
+            whose = json!({"orgId": organization});
+            (&self.platform, format!("?orgId={organization}"))
+        } else {
+            (plans, String::new())
+        };
         let when = |is_at_end: &bool| if *is_at_end { "period_end" } else { "now" };
         let (name, body) = match act {
             Act::Subscribe {
@@ -299,8 +328,9 @@ impl<'a> Play<'a> {
                 day,
                 days_ago,
             } => {
-                let mut body =
-                    json!({"customerId": customer, "planId": plans[*plan], "billingCycleDay": day});
+                let mut body = whose;
+                body["planId"] = json!(plans[*plan]);
+                body["billingCycleDay"] = json!(day);
                 if let Some(days) = days_ago {
                     let zone = jiff::tz::TimeZone::get(self.script.firm(deed.payer).zone).unwrap();
                     let today = self.keeper.now().to_zoned(zone).date();
@@ -320,19 +350,22 @@ impl<'a> Play<'a> {
         };
         let mut tx = self.keeper.platform().await;
         let id: Option<Uuid> = sqlx::query_scalar(
-            "select id from subscriptions where customer_id = $1 order by starts_at desc limit 1",
+            "select id from subscriptions where organization_id = $1 and customer_id is not distinct from $2
+             order by starts_at desc limit 1",
         )
-        .bind(customer.uuid())
+        .bind(organization.uuid())
+        .bind(customer.map(Uuid::from))
         .fetch_optional(&mut *tx)
         .await
         .unwrap();
-        Some((format!("/api/admin/org-subscriptions/{}/{name}", id?), body))
+        let path = format!("/api/admin/org-subscriptions/{}/{name}{query}", id?);
+        Some((path, body))
     }
 
-    async fn document(&self, customer: CustomerId, at: jiff::Timestamp) -> Uuid {
+    async fn document(&self, customer: Option<CustomerId>, at: jiff::Timestamp) -> Uuid {
         let mut tx = self.keeper.platform().await;
         sqlx::query_scalar("select id from invoices where customer_id = $1 and finalized_at = $2")
-            .bind(customer.uuid())
+            .bind(customer.map(Uuid::from))
             .bind(jiff_sqlx::ToSqlx::to_sqlx(at))
             .fetch_one(&mut *tx)
             .await

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ impl Provider {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let records = Records::default();
         let router = Router::new()
-            .route("/v1/{what}/{sid}", axum::routing::get(record))
+            .fallback(record)
             .with_state(Arc::clone(&records));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, records }
@@ -38,17 +38,16 @@ impl Provider {
     }
 }
 
-async fn record(
-    State(records): State<Records>,
-    Path((what, sid)): Path<(String, String)>,
-) -> (StatusCode, Json<Value>) {
-    let record = records.lock().unwrap().get(&sid).cloned();
-    match record {
-        Some(record) if what == "calls" => (StatusCode::OK, Json(json!({"data": record}))),
+/// A call by its id, or what belongs to it, of which there is nothing.
+async fn record(State(records): State<Records>, uri: Uri) -> (StatusCode, Json<Value>) {
+    let path: Vec<&str> = uri.path().split('/').collect();
+    let records = records.lock().unwrap();
+    let known = path.iter().find_map(|part| records.get(*part));
+    let is_call =
+        path.contains(&"calls") && path.last().is_some_and(|it| records.contains_key(*it));
+    match known {
+        Some(record) if is_call => (StatusCode::OK, Json(json!({"data": record}))),
         Some(_) => (StatusCode::OK, Json(json!({"data": []}))),
-        None => (
-            StatusCode::NOT_FOUND,
-            Json(json!({"code": "0300404", "message": "Not found"})),
-        ),
+        None => (StatusCode::NOT_FOUND, Json(json!({"message": "Not found"}))),
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Script {
     pub(super) seed: u64,
     pub(super) firms: Vec<Firm>,
     pub(super) payers: Vec<Payer>,
+    /// What the platform sells to organizations.
+    pub(super) platform: Vec<Plan>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -71,9 +73,10 @@ pub(super) struct Plan {
     pub(super) months: i64,
 }
 
-/// Who pays an organization.
+/// Who pays an organization, or the organization itself, which pays the platform for all that its customers use.
 pub(super) struct Payer {
     pub(super) firm: usize,
+    pub(super) is_firm: bool,
     /// Empty of one who is known by the number only.
     pub(super) name: String,
     pub(super) phone: String,
@@ -156,7 +159,7 @@ struct Author {
     rng: ChaCha8Rng,
     script: Script,
     deeds: Vec<(Timestamp, Deed)>,
-    /// Moments at which something was used: no two of a payer, so that their order is theirs.
+    /// Moments at which something of a firm was used: no two, so that their order is theirs.
     used: BTreeSet<(usize, Timestamp)>,
     sids: usize,
 }
@@ -168,6 +171,7 @@ impl Script {
             seed,
             firms: Vec::new(),
             payers: Vec::new(),
+            platform: Vec::new(),
             steps: Vec::new(),
         };
         let (rng, deeds) = (ChaCha8Rng::seed_from_u64(seed), Vec::new());
@@ -191,6 +195,15 @@ impl Script {
     pub(super) fn firm(&self, payer: usize) -> &Firm {
         &self.firms[self.payers[payer].firm]
     }
+
+    /// What is sold to a payer.
+    pub(super) fn plans(&self, payer: usize) -> &[Plan] {
+        if self.payers[payer].is_firm {
+            &self.platform
+        } else {
+            &self.firm(payer).plans
+        }
+    }
 }
 
 impl Author {
@@ -203,6 +216,14 @@ impl Author {
     }
 
     fn cast(&mut self) {
+        let (zone, currency) = ("UTC", "USD");
+        let mut draw = Plans {
+            rng: &mut self.rng,
+            zone,
+            currency,
+            made: 100,
+        };
+        self.script.platform = vec![draw.subscription(1), draw.subscription(1)];
         for (n, zones) in ZONES.iter().enumerate() {
             let (zone, (currency, digits)) = (
                 self.pick(zones),
@@ -236,6 +257,7 @@ impl Author {
             for m in 0..4 {
                 let payer = Payer {
                     firm: n,
+                    is_firm: false,
                     // The last one is nobody's customer yet.
                     name: if m < 3 {
                         format!("Payer {n}{m}")
@@ -251,6 +273,13 @@ impl Author {
                 };
                 self.script.payers.push(payer);
             }
+            self.script.payers.push(Payer {
+                firm: n,
+                is_firm: true,
+                name: String::new(),
+                phone: format!("itself {n}"),
+                tax: None,
+            });
         }
     }
 
@@ -266,8 +295,26 @@ impl Author {
         self.deeds.push((at, Deed { payer, what }));
     }
 
+    /// An organization buys of the platform, and changes its plan once.
+    fn live_on_platform(&mut self, payer: usize) {
+        let (day, hours) = (self.pick(&[1, 31]), self.rng.random_range(1..200));
+        let (plan, days_ago) = (0, None);
+        let act = Act::Subscribe {
+            plan,
+            day,
+            days_ago,
+        };
+        self.tell(Self::start() + HOUR * hours, payer, What::Act(act));
+        let (plan, is_at_end) = (1, self.chance(0.5));
+        let at = Self::start() + HOUR * self.rng.random_range(2000..7000);
+        self.tell(at, payer, What::Act(Act::Change { plan, is_at_end }));
+    }
+
     /// The acts of a payer's year.
     fn live(&mut self, payer: usize) {
+        if self.script.payers[payer].is_firm {
+            return self.live_on_platform(payer);
+        }
         if self.script.payers[payer].name.is_empty() {
             return;
         }
@@ -355,10 +402,13 @@ impl Author {
     fn days(&mut self) {
         for firm in 0..self.script.firms.len() {
             let zone = TimeZone::get(self.script.firms[firm].zone).unwrap();
-            let mut days: BTreeSet<jiff::civil::Date> =
-                BUSY.iter().map(|day| day.parse().unwrap()).collect();
-            for _ in 0..30 {
-                days.insert(jiff::civil::date(2026, 3, 4) + self.rng.random_range(0..360).days());
+            let mut days = BTreeSet::new();
+            for _ in 0..10 {
+                days.insert(self.pick(&BUSY).parse().unwrap());
+            }
+            for _ in 0..15 {
+                let days_in = self.rng.random_range(0..360).days();
+                days.insert(jiff::civil::date(2026, 3, 4) + days_in);
             }
             for day in days {
                 let midnight = day.to_zoned(zone.clone()).unwrap().timestamp();
@@ -369,9 +419,12 @@ impl Author {
                     .unwrap()
                     .timestamp();
                 let evening = next - SignedDuration::from_mins(9);
-                for _ in 0..self.rng.random_range(1..6) {
+                for _ in 0..self.rng.random_range(2..8) {
                     let of_firm: Vec<usize> = (0..self.script.payers.len())
-                        .filter(|it| self.script.payers[*it].firm == firm)
+                        .filter(|it| {
+                            let payer = &self.script.payers[*it];
+                            payer.firm == firm && !payer.is_firm
+                        })
                         .collect();
                     let payer = self.pick(&of_firm);
                     self.usage(payer, midnight, evening);
@@ -394,10 +447,11 @@ impl Author {
             };
             let at = midnight + SignedDuration::from_secs(seconds);
             // A call counts from its answer.
-            let is_free = |at: Timestamp| !self.used.contains(&(payer, at));
+            let firm = self.script.payers[payer].firm;
+            let is_free = |at: Timestamp| !self.used.contains(&(firm, at));
             if is_free(at) && is_free(at + SignedDuration::from_secs(5)) {
-                self.used.insert((payer, at));
-                self.used.insert((payer, at + SignedDuration::from_secs(5)));
+                self.used.insert((firm, at));
+                self.used.insert((firm, at + SignedDuration::from_secs(5)));
                 return at;
             }
         }

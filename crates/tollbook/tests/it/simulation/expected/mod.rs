@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::contract::{Contract, Fee, Granted, Span, State, day_of, midnight, month_of};
 use self::documents::{Coins, Document, Issued, Kind, Place, Sum, written};
-use super::script::{Act, Deed, Firm, Script, Step, What};
+use super::script::{Act, Deed, Firm, Plan, Script, Step, What};
 use crate::naive::{self, Account, NaiveGrant, NaiveUsage};
 use crate::ratio::Ratio;
 
@@ -56,9 +56,16 @@ struct FeeCharged {
 pub(super) struct Payer<'a> {
     number: usize,
     firm: &'a Firm,
+    plans: &'a [Plan],
+    /// It pays the platform.
+    is_firm: bool,
+    grace: SignedDuration,
+    coins: Coins,
     tax: Option<(&'static str, bool)>,
     zone: TimeZone,
     contracts: Vec<Contract>,
+    /// Whether anything has happened since it was rated.
+    has_news: bool,
     used: BTreeMap<Key, Used>,
     charged: BTreeMap<Key, Charged>,
     fees: Vec<FeeCharged>,
@@ -84,12 +91,35 @@ impl<'a> Expected<'a> {
     pub(super) fn new(script: &'a Script) -> Self {
         let payers = script.payers.iter().enumerate().map(|(number, payer)| {
             let firm = &script.firms[payer.firm];
+            // Of its own sale the platform says how it is done.
+            let (grace, coins) = if payer.is_firm {
+                (
+                    SignedDuration::from_hours(1),
+                    Coins {
+                        digits: 2,
+                        is_half_even: false,
+                    },
+                )
+            } else {
+                (
+                    firm.grace,
+                    Coins {
+                        digits: firm.digits,
+                        is_half_even: firm.is_half_even,
+                    },
+                )
+            };
             Payer {
                 number,
                 firm,
+                plans: script.plans(number),
+                is_firm: payer.is_firm,
+                grace,
+                coins,
                 tax: payer.tax,
                 zone: TimeZone::get(firm.zone).unwrap(),
                 contracts: Vec::new(),
+                has_news: false,
                 used: BTreeMap::new(),
                 charged: BTreeMap::new(),
                 fees: Vec::new(),
@@ -109,11 +139,20 @@ impl<'a> Expected<'a> {
     }
 
     /// What happens at a step; one outcome for each deed.
-    pub(super) fn happen(&mut self, step: &Step) -> Vec<Outcome> {
+    pub(super) fn happen(&mut self, script: &Script, step: &Step) -> Vec<Outcome> {
         let outcomes = step
             .deeds
             .iter()
-            .map(|deed| self.payers[deed.payer].happen(deed, step.at))
+            .map(|deed| {
+                let firm = script.payers[deed.payer].firm;
+                let itself =
+                    |it: &usize| script.payers[*it].is_firm && script.payers[*it].firm == firm;
+                let itself = (0..script.payers.len()).find(itself).unwrap();
+                if itself != deed.payer {
+                    self.payers[itself].use_of(deed);
+                }
+                self.payers[deed.payer].happen(deed, step.at)
+            })
             .collect();
         for payer in &mut self.payers {
             payer.rate(step.at);
@@ -132,54 +171,42 @@ impl<'a> Expected<'a> {
 }
 
 impl Payer<'_> {
-    fn coins(&self) -> Coins {
-        Coins {
-            digits: self.firm.digits,
-            is_half_even: self.firm.is_half_even,
-        }
-    }
-
     fn settle(&mut self, now: Timestamp) {
         self.extend(now);
         self.finalize(now);
     }
 
     fn happen(&mut self, deed: &Deed, now: Timestamp) -> Outcome {
+        self.use_of(deed);
         match &deed.what {
-            What::Missed(_) | What::Close => Outcome::Done,
-            What::Talked(call, seconds) | What::Lost(call, seconds) => {
-                let answered_at = call.at + SignedDuration::from_secs(5);
-                let ends_at = answered_at + SignedDuration::from_secs(*seconds);
-                let used = Used {
-                    meter: "CALL_DURATION_SECONDS",
-                    quantity: *seconds,
-                    call: Some((call.at, ends_at)),
-                };
-                self.used.insert((answered_at, call.sid.clone()), used);
-                Outcome::Done
-            }
-            What::Texted(sid, at) => {
-                let used = Used {
-                    meter: "SMS_RECEIVED",
-                    quantity: 1,
-                    call: None,
-                };
-                self.used.insert((*at, sid.clone()), used);
-                Outcome::Done
-            }
-            What::Reported(key, at, quantity) => {
-                let used = Used {
-                    meter: "API_REQUEST",
-                    quantity: *quantity,
-                    call: None,
-                };
-                self.used.insert((*at, key.clone()), used);
-                Outcome::Done
-            }
             What::Act(act) => self.act(act, now),
             What::Pay => self.pay(),
             What::Void => self.void(now),
+            _ => Outcome::Done,
         }
+    }
+
+    /// Notes what is used, the last word about it.
+    fn use_of(&mut self, deed: &Deed) {
+        self.has_news = true;
+        let (sid, at, meter, quantity, call) = match &deed.what {
+            What::Talked(call, seconds) | What::Lost(call, seconds) => {
+                let answered_at = call.at + SignedDuration::from_secs(5);
+                let ends_at = answered_at + SignedDuration::from_secs(*seconds);
+                let span = Some((call.at, ends_at));
+                let meter = "CALL_DURATION_SECONDS";
+                (&call.sid, answered_at, meter, *seconds, span)
+            }
+            What::Texted(sid, at) => (sid, *at, "SMS_RECEIVED", 1, None),
+            What::Reported(sid, at, quantity) => (sid, *at, "API_REQUEST", *quantity, None),
+            What::Missed(_) | What::Act(_) | What::Pay | What::Void | What::Close => return,
+        };
+        let used = Used {
+            meter,
+            quantity,
+            call,
+        };
+        self.used.insert((at, sid.clone()), used);
     }
 
     /// The newest document, if something is to be paid of it, and nothing is credit.
@@ -240,7 +267,7 @@ impl Payer<'_> {
     }
 
     fn act(&mut self, act: &Act, now: Timestamp) -> Outcome {
-        let plans = &self.firm.plans;
+        let plans = self.plans;
         if let Act::Subscribe {
             plan,
             day,
@@ -327,7 +354,7 @@ impl Payer<'_> {
             for period in self.contracts[number].due(now) {
                 let contract = &mut self.contracts[number];
                 contract.made = period + 1;
-                let fees = contract.fees(period, &self.firm.plans);
+                let fees = contract.fees(period, self.plans);
                 let (span, is_first) = (contract.billed(period), period == 0);
                 let place = |span: Span| Place {
                     kind: Kind::Period,
@@ -342,7 +369,7 @@ impl Payer<'_> {
                             ..place((fee.due_at, span.1))
                         };
                         self.documents
-                            .push(Document::new(place, fee.due_at + self.firm.grace));
+                            .push(Document::new(place, fee.due_at + self.grace));
                         Some(self.documents.len() - 1)
                     }
                     Some(_) => {
@@ -354,7 +381,7 @@ impl Payer<'_> {
                     self.charge_fee(number, period, fee, document.unwrap());
                 }
                 if self.contracts[number]
-                    .commitment(period, &self.firm.plans)
+                    .commitment(period, self.plans)
                     .is_some()
                 {
                     self.open(&place(span), now);
@@ -384,7 +411,7 @@ impl Payer<'_> {
             .collect();
         for period in &periods {
             let contract = &self.contracts[number];
-            if contract.commitment(*period, &self.firm.plans).is_some() {
+            if contract.commitment(*period, self.plans).is_some() {
                 let place = Place {
                     kind: Kind::Period,
                     contract: Some(number),
@@ -395,7 +422,7 @@ impl Payer<'_> {
         }
         for period in periods {
             let contract = &self.contracts[number];
-            let mut anew = contract.fees(period, &self.firm.plans);
+            let mut anew = contract.fees(period, self.plans);
             let place = Place {
                 kind: Kind::Period,
                 contract: Some(number),
@@ -444,7 +471,7 @@ impl Payer<'_> {
                 let is_span = it.place.span == wanted.span || matches!(wanted.kind, Kind::Call(_));
                 it.place.kind == wanted.kind && is_span
             };
-            let due = wanted.span.1 + self.firm.grace;
+            let due = wanted.span.1 + self.grace;
             match self.documents.iter().position(is_it) {
                 None => {
                     self.documents.push(Document::new(wanted, due));
@@ -497,6 +524,9 @@ impl Payer<'_> {
 
     /// Rates everything from the beginning, and charges what differs.
     fn rate(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.has_news) {
+            return;
+        }
         for (key, terms, parts) in self.rated() {
             let before = self.charged.get(&key);
             if before.is_some_and(|it| it.terms == terms && it.parts == parts) {
@@ -565,9 +595,10 @@ impl Payer<'_> {
         }
     }
 
-    fn terms(&self, at: Timestamp) -> Terms {
+    /// `None`: nobody sells it.
+    fn terms(&self, at: Timestamp) -> Option<Terms> {
         let contract = self.contracts.iter().position(|it| it.is_in_force(at));
-        match contract {
+        Some(match contract {
             Some(number) => {
                 let contract = &self.contracts[number];
                 let period = contract.billed(contract.period_at(at).unwrap());
@@ -577,19 +608,17 @@ impl Payer<'_> {
                     plan: contract.plan_at(at),
                 }
             }
+            None if self.is_firm => return None,
             None => Terms {
                 contract: None,
                 period: month_of(at, &self.zone),
                 plan: 0,
             },
-        }
+        })
     }
 
     fn rated(&self) -> Vec<(Key, Terms, BTreeMap<String, Sum>)> {
-        let granted = self
-            .contracts
-            .iter()
-            .flat_map(|it| it.grants(&self.firm.plans));
+        let granted = self.contracts.iter().flat_map(|it| it.grants(self.plans));
         let granted: Vec<Granted> = granted.collect();
         let mut caps: Vec<(Timestamp, String, Ratio)> = granted
             .iter()
@@ -606,7 +635,9 @@ impl Payer<'_> {
             while let Some((at, allowance, cap)) = caps.next_if(|(at, ..)| *at <= key.0) {
                 take_beyond(&mut account.grants, &allowance, at, &cap);
             }
-            let terms = self.terms(key.0);
+            let Some(terms) = self.terms(key.0) else {
+                continue;
+            };
             let usage = NaiveUsage {
                 meter: used.meter,
                 quantity: used.quantity.to_string(),
@@ -617,7 +648,7 @@ impl Payer<'_> {
                 cost: None,
             };
             account.counted = counted.remove(&terms.period.0).unwrap_or_default();
-            let plan = &self.firm.plans[terms.plan].document;
+            let plan = &self.plans[terms.plan].document;
             let parts = naive::parts(plan, &serde_json::Value::Null, &usage, &mut account).unwrap();
             counted.insert(terms.period.0, std::mem::take(&mut account.counted));
             let mut lines: BTreeMap<String, Sum> = BTreeMap::new();
@@ -651,7 +682,7 @@ impl Payer<'_> {
     }
 
     fn print(&mut self, n: usize, now: Timestamp) -> Issued {
-        let (coins, document) = (self.coins(), &self.documents[n]);
+        let (coins, document) = (self.coins, &self.documents[n]);
         let own = document
             .lines
             .iter()
@@ -704,7 +735,7 @@ impl Payer<'_> {
         contracts
             .filter_map(|it| {
                 let period = (0..it.made).find(|period| it.billed(*period) == place.span)?;
-                it.commitment(period, &self.firm.plans)
+                it.commitment(period, self.plans)
             })
             .next()
     }
@@ -730,7 +761,7 @@ impl Payer<'_> {
     }
 
     fn plan_name(&self, plan: usize) -> &str {
-        self.firm.plans[plan].document["name"].as_str().unwrap()
+        self.plans[plan].document["name"].as_str().unwrap()
     }
 
     fn bills(&self, script: &Script) -> Vec<String> {
@@ -749,10 +780,9 @@ impl Payer<'_> {
                 let (start, end) = document.place.span;
                 let void = if document.is_void { " void" } else { "" };
                 let mut bill = format!(
-                    "{} {} {}: {kind} {start} {end}{void}, {}, {} + {} = {}",
+                    "{} {}: {kind} {start} {end}{void}, {}, {} + {} = {}",
                     self.firm.name,
                     payer.phone,
-                    payer.name,
                     issued.at,
                     issued.subtotal,
                     issued.tax,
