@@ -19,7 +19,7 @@ use self::play::Play;
 use self::script::{Script, What};
 
 /// Years that the suite plays.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 2;
 
 /// Usage of which not exactly one revision is in force in its sale.
 const NOT_ONCE: &str = "select format('%s %s of %s', u.meter, u.occurred_at, c.name) from usage_events u
@@ -202,6 +202,6 @@ async fn a_year_comes_to_the_bills_that_are_expected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_year_makes_the_same_documents_whatever_dies() {
-    let (one, other) = tokio::join!(year(1_000, 1), year(1_000, 2));
+    let (one, other) = tokio::join!(year(1_000, 0), year(1_000, 3));
     assert_eq!(one, other);
 }

@@ -319,7 +319,7 @@ impl Author {
             return;
         }
         let (mut at, mut standing) = (
-            Self::start() + HOUR * self.rng.random_range(1..400),
+            Self::start() + HOUR * self.rng.random_range(120..400),
             Standing::None,
         );
         let mut is_first = true;
@@ -470,12 +470,13 @@ impl Author {
         };
         let talked = match self.rng.random_range(0..6) {
             0 => self.pick(&[40, 59, 60, 61, 90, 91]),
-            1 => self.rng.random_range(600..2400),
-            _ => self.rng.random_range(40..600),
+            1 => self.rng.random_range(600..1500),
+            _ => self.rng.random_range(40..300),
         };
+        // More by so much that it is billed otherwise: what comes to the same keeps the charge that it has.
         let (late, more) = (
             evening + SignedDuration::from_secs(self.rng.random_range(3600..45 * 86400)),
-            self.rng.random_range(1..400),
+            self.rng.random_range(120..400),
         );
         match self.rng.random_range(0..12) {
             0 => {

@@ -78,11 +78,11 @@ impl TestApp {
         Self::run(database, false, files, Work::All, start(), |_| {}).await
     }
 
-    /// Another node on the same database that goes by the same clock.
-    pub(crate) async fn twin(&self) -> Self {
+    /// Another node on the same database that goes by the same clock, for some work.
+    pub(crate) async fn twin(&self, work: Work) -> Self {
         let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
         let clock = self.app.clock.clone();
-        Self::run(database, false, files, Work::All, clock, |_| {}).await
+        Self::run(database, false, files, work, clock, |_| {}).await
     }
 
     /// Does everything that is due.
