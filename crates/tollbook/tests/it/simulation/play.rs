@@ -253,7 +253,7 @@ impl<'a> Play<'a> {
                     What::Missed(_) => webhook(call.missed(line)),
                     What::Talked(_, seconds) => webhook(call.answered(line, *seconds)),
                     What::Lost(_, seconds) => {
-                        self.provider.knows(sid, &call.answered(line, *seconds))
+                        self.provider.knows(sid, &call.answered(line, *seconds));
                     }
                     _ => {}
                 }

@@ -365,8 +365,9 @@ impl Author {
                     15,
                 )
             }
-            Standing::Paused { plan } => (Act::Resume, Standing::On { plan }, 1),
-            Standing::Canceled { plan } => (Act::Resume, Standing::On { plan }, 1),
+            Standing::Paused { plan } | Standing::Canceled { plan } => {
+                (Act::Resume, Standing::On { plan }, 1)
+            }
             Standing::On { plan } => match self.rng.random_range(0..10) {
                 0..=3 if monthly(plan) => {
                     let plan = (plan + self.rng.random_range(0..2)) % 3 + 1;

@@ -76,13 +76,14 @@ impl Payer<'_> {
 
     pub(super) fn committed(&self, n: usize) -> Option<Ratio> {
         let place = &self.documents[n].place;
-        let contracts = self.contracts.iter().filter(|_| place.kind == Kind::Period);
-        contracts
-            .filter_map(|it| {
-                let period = (0..it.made).find(|period| it.billed(*period) == place.span)?;
-                it.commitment(period, self.plans)
-            })
-            .next()
+        let mut contracts = self.contracts.iter();
+        contracts.find_map(|it| {
+            let is_it = |period: &i32| it.billed(*period) == place.span;
+            let period = (0..it.made).find(is_it)?;
+            (place.kind == Kind::Period)
+                .then(|| it.commitment(period, self.plans))
+                .flatten()
+        })
     }
 
     /// A line as it is called where bills are compared.
