@@ -254,18 +254,18 @@ impl Author {
                 plans,
             };
             self.script.firms.push(firm);
-            for m in 0..4 {
+            for m in 0..3 {
                 let payer = Payer {
                     firm: n,
                     is_firm: false,
                     // The last one is nobody's customer yet.
-                    name: if m < 3 {
+                    name: if m < 2 {
                         format!("Payer {n}{m}")
                     } else {
                         String::new()
                     },
                     phone: format!("+130355501{n}{m}"),
-                    tax: if m < 3 {
+                    tax: if m < 2 {
                         self.pick(&[None, Some(("19", false)), Some(("9.975", true))])
                     } else {
                         None
@@ -404,10 +404,10 @@ impl Author {
         for firm in 0..self.script.firms.len() {
             let zone = TimeZone::get(self.script.firms[firm].zone).unwrap();
             let mut days = BTreeSet::new();
-            for _ in 0..10 {
+            for _ in 0..7 {
                 days.insert(self.pick(&BUSY).parse().unwrap());
             }
-            for _ in 0..15 {
+            for _ in 0..8 {
                 let days_in = self.rng.random_range(0..360).days();
                 days.insert(jiff::civil::date(2026, 3, 4) + days_in);
             }
@@ -420,7 +420,7 @@ impl Author {
                     .unwrap()
                     .timestamp();
                 let evening = next - SignedDuration::from_mins(9);
-                for _ in 0..self.rng.random_range(2..8) {
+                for _ in 0..self.rng.random_range(2..7) {
                     let of_firm: Vec<usize> = (0..self.script.payers.len())
                         .filter(|it| {
                             let payer = &self.script.payers[*it];
