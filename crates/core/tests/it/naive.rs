@@ -34,11 +34,24 @@ pub(crate) struct NaiveUsage {
     pub(crate) cost: Option<String>,
 }
 
+/// What a usage puts on one line.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Part {
+    /// Price, band and kind.
+    pub(crate) line: String,
+    pub(crate) quantity: Ratio,
+    pub(crate) amount: Ratio,
+}
+
 /// What is charged under one rate: how many units, at which seconds of the call.
 #[derive(Default)]
 struct Bucket {
     key: String,
     rate: Value,
+    /// What the allowance covers of it; units and seconds are the rest.
+    covered: Option<Ratio>,
+    /// Whether an allowance could cover it.
+    draws: bool,
     units: Option<Ratio>,
     /// With the part of it that is charged, if not the whole.
     seconds: Vec<(u32, Option<Ratio>)>,
@@ -51,6 +64,18 @@ pub(crate) fn rate(
     usage: &NaiveUsage,
     account: &mut Account,
 ) -> Option<Ratio> {
+    let parts = parts(plan, decks, usage, account)?;
+    let zero = Ratio::whole(0);
+    Some(parts.iter().fold(zero, |sum, part| sum.plus(&part.amount)))
+}
+
+/// The same, line by line.
+pub(crate) fn parts(
+    plan: &Value,
+    decks: &Value,
+    usage: &NaiveUsage,
+    account: &mut Account,
+) -> Option<Vec<Part>> {
     let prices = plan["prices"].as_array().unwrap();
     let fits = |price: &&Value| price["meter"] == usage.meter && price.get("direction").is_none();
     let exact = |price: &&Value| {
@@ -64,7 +89,7 @@ pub(crate) fn rate(
         .find(exact)
         .or_else(|| prices.iter().find(fits))
     else {
-        return Some(Ratio::whole(0));
+        return Some(Vec::new());
     };
     let silent = price["freeSeconds"].as_i64().filter(|_| usage.is_time);
     let begins = usage.at + jiff::SignedDuration::from_secs(silent.unwrap_or(0));
@@ -77,28 +102,49 @@ pub(crate) fn rate(
         spread_count(plan, price, usage, account, &mut buckets);
         Ratio::decimal(&usage.quantity)
     };
+    let line = |key: &str, kind: &str, quantity: Ratio, amount: Ratio| Part {
+        line: format!("{key}/{kind}"),
+        quantity,
+        amount,
+    };
+    let zero = Ratio::whole(0);
+    let covered = |bucket: &Bucket| {
+        let covered = bucket.covered.clone()?;
+        Some(line(&bucket.key, "allowance", covered, zero.clone()))
+    };
+    let mut parts: Vec<Part> = buckets.iter().filter_map(covered).collect();
+    buckets.retain(|bucket| bucket.units.is_some());
+    buckets.sort_by_key(|bucket| bucket.seconds.first().map(|(second, _)| *second));
     if buckets.is_empty() {
-        return Some(Ratio::whole(0));
+        return Some(parts);
     }
     let mut total = Ratio::whole(0);
     let mut unknown = false;
     for (index, bucket) in buckets.iter().enumerate() {
         let model = |bucket: &Bucket| bucket.rate.as_object().unwrap().keys().next().cloned();
         let is_first = (0..index).all(|before| model(&buckets[before]) != model(bucket));
+        let kind = if bucket.draws { "overage" } else { "usage" };
         match bucket_cost(bucket, &billed, is_first, decks, usage, account) {
-            Some(cost) => total = total.plus(&cost),
+            Some(cost) => {
+                total = total.plus(&cost);
+                parts.push(line(&bucket.key, kind, bucket.units.clone().unwrap(), cost));
+            }
             None => unknown = true,
         }
     }
     if unknown {
         return None;
     }
+    let own = price["key"].as_str().unwrap();
     let fee = entry
         .and_then(|entry| entry.get("connectionFee"))
         .or_else(|| price.get("connectionFee"));
-    total = total.plus(&fee.map_or(Ratio::whole(0), decimal));
+    let fee = fee.map_or(Ratio::whole(0), decimal);
+    total = total.plus(&fee);
+    parts.push(line(own, "connection", Ratio::whole(0), fee));
     let least = price.get("minimumCharge").map(decimal);
     if let Some(least) = least.filter(|least| *least != Ratio::whole(0) && total < *least) {
+        parts.push(line(own, "minimum", Ratio::whole(0), least.minus(&total)));
         total = least;
     }
     if let Some(most) = price
@@ -106,9 +152,9 @@ pub(crate) fn rate(
         .map(decimal)
         .filter(|most| total > *most)
     {
-        total = most;
+        parts.push(line(own, "maximum", Ratio::whole(0), most.minus(&total)));
     }
-    Some(total)
+    Some(parts)
 }
 
 /// Goes through a call second by second; returns the billed seconds.
@@ -167,17 +213,24 @@ fn spread_time(
         } else {
             zero.clone()
         };
+        let bucket = bucket(buckets, key, rate);
+        bucket.draws = *draws && is_included(plan, usage);
+        if taken != zero {
+            let before = bucket.covered.take().unwrap_or(zero.clone());
+            bucket.covered = Some(before.plus(&taken));
+        }
         if taken != one {
             let rest = if taken == zero {
                 None
             } else {
                 Some(one.minus(&taken))
             };
-            bucket(buckets, key, rate).seconds.push((second, rest));
+            bucket.seconds.push((second, rest));
         }
     }
     for bucket in buckets {
-        bucket.units = Some(count(bucket.seconds.iter()));
+        let is_charged = !bucket.seconds.is_empty();
+        bucket.units = is_charged.then(|| count(bucket.seconds.iter()));
     }
     Ratio::whole(i64::from(billed))
 }
@@ -197,9 +250,17 @@ fn spread_count(
         Ratio::whole(0)
     };
     let rest = wanted.minus(&taken);
-    if rest != Ratio::whole(0) {
-        bucket(buckets, &key, rate).units = Some(rest);
-    }
+    let bucket = bucket(buckets, &key, rate);
+    bucket.draws = draws && is_included(plan, usage);
+    bucket.covered = Some(taken).filter(|taken| *taken != Ratio::whole(0));
+    bucket.units = Some(rest).filter(|rest| *rest != Ratio::whole(0));
+}
+
+/// Whether the plan includes anything of what is used.
+fn is_included(plan: &Value, usage: &NaiveUsage) -> bool {
+    let allowances = plan["allowances"].as_array().unwrap();
+    let meters = allowances.iter().map(|it| it["meters"].as_array().unwrap());
+    meters.flatten().any(|meter| meter == usage.meter)
 }
 
 fn bucket<'a>(buckets: &'a mut Vec<Bucket>, key: &str, rate: &Value) -> &'a mut Bucket {

@@ -39,16 +39,23 @@ mod lives_random;
 mod margin;
 mod migrations;
 mod minutes;
+#[path = "../../../core/tests/it/naive.rs"]
+#[expect(dead_code, reason = "`core`'s own tests ask for sums only")]
+mod naive;
 mod numbers;
 mod payments;
 mod plans;
 mod rate;
 mod rate_periods;
 mod rating;
+#[path = "../../../core/tests/it/ratio.rs"]
+#[expect(dead_code, reason = "nothing here is compared with `core`")]
+mod ratio;
 mod recordings;
 mod relations;
 mod requests;
 mod routes;
+mod simulation;
 mod statements;
 mod supabase;
 mod support;

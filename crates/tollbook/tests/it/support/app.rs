@@ -20,6 +20,11 @@ pub(crate) const SERVICE_KEY: &str = "sb_secret_test-service-key";
 /// Waiting for a condition ends with an error after so long.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// A clock that stands still where tests begin.
+fn start() -> Clock {
+    Clock::manual("2026-03-02T15:00:00Z".parse().unwrap())
+}
+
 /// A running application. When it is dropped, no job may have been given up.
 pub(crate) struct TestApp {
     pub(crate) app: App,
@@ -43,28 +48,22 @@ impl TestApp {
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let files = Arc::new(tempfile::tempdir().unwrap());
-        Self::run(
-            Arc::new(Database::new().await),
-            true,
-            files,
-            Work::All,
-            change,
-        )
-        .await
+        let database = Arc::new(Database::new().await);
+        Self::run(database, true, files, Work::All, start(), change).await
     }
 
     /// Starts only the HTTP service: what happens behind it happens when the test settles it.
     pub(crate) async fn quiet() -> Self {
         let files = Arc::new(tempfile::tempdir().unwrap());
         let database = Arc::new(Database::new().await);
-        Self::run(database, true, files, Work::Web, |_| {}).await
+        Self::run(database, true, files, Work::Web, start(), |_| {}).await
     }
 
     /// Starts everything anew on a copy of the database of an application that has been closed.
     pub(crate) async fn copy(&self) -> Self {
         let files = Arc::new(tempfile::tempdir().unwrap());
         let database = Arc::new(self.database.copy().await);
-        Self::run(database, true, files, Work::All, |_| {}).await
+        Self::run(database, true, files, Work::All, start(), |_| {}).await
     }
 
     /// Ends everything but the database.
@@ -76,7 +75,14 @@ impl TestApp {
     /// Another node on the same database.
     pub(crate) async fn beside(&self) -> Self {
         let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
-        Self::run(database, false, files, Work::All, |_| {}).await
+        Self::run(database, false, files, Work::All, start(), |_| {}).await
+    }
+
+    /// Another node on the same database that goes by the same clock, for some work.
+    pub(crate) async fn twin(&self, work: Work) -> Self {
+        let (database, files) = (Arc::clone(&self.database), Arc::clone(&self.files));
+        let clock = self.app.clock.clone();
+        Self::run(database, false, files, work, clock, |_| {}).await
     }
 
     /// Does everything that is due.
@@ -89,6 +95,7 @@ impl TestApp {
         owns: bool,
         files: Arc<tempfile::TempDir>,
         work: Work,
+        clock: Clock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,10 +108,9 @@ impl TestApp {
         };
         change(&mut settings);
         let db = Db::connect(&database.connection, 10).await.unwrap();
-        let now: Timestamp = "2026-03-02T15:00:00Z".parse().unwrap();
         let secrets = Secrets::new("a secret key of the tests, long enough");
         let http = Http::new(Timeouts::default()).unwrap().hurried();
-        let app = App::new(db, Clock::manual(now), settings, secrets, http);
+        let app = App::new(db, clock, settings, secrets, http);
         let node = Node::start(app.clone(), &database.connection, work, listener).unwrap();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
