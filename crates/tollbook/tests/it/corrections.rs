@@ -242,18 +242,25 @@ async fn a_call_of_a_closed_period_is_given_back_and_charged_on_the_next_documen
     }
     assert_eq!(
         office.books().await,
-        ["Dana, 1 38 less 38", "Eli, charged 0.375, drafts 0.375"]
+        [
+            "Dana, 1 38 less 38",
+            "Eli, charged 0.375, 2 13 less 0, drafts 0.25"
+        ],
+        "the first on a document of February, which nobody had made for Eli"
     );
     // On a day of its own each: nobody is surprised by a call of February on a document of March.
     assert_eq!(
         app.texts("select distinct line_group from charges where customer_id = (select id from customers where name = 'Eli') order by 1").await,
-        ["calls/usage@2026-02-03", "calls/usage@2026-02-04", "calls/usage@2026-02-05"]
+        ["calls/usage", "calls/usage@2026-02-04", "calls/usage@2026-02-05"]
     );
     office.until("2026-04-01T02:00:00Z").await;
     assert_eq!(
         office.books().await,
-        ["Dana, 1 38 less 38", "Eli, charged 0.375, 2 39 less 0"],
-        "three lines of thirteen cents"
+        [
+            "Dana, 1 38 less 38",
+            "Eli, charged 0.375, 2 13 less 0, 3 26 less 0"
+        ],
+        "each line is rounded for itself"
     );
     // It was Dana's after all: Eli has it back, and Dana pays with the next document.
     let undone = office.undo(&done[1]).await.expect(201);
@@ -262,14 +269,14 @@ async fn a_call_of_a_closed_period_is_given_back_and_charged_on_the_next_documen
         office.books().await,
         [
             "Dana, charged 0.125, 1 38 less 38, drafts 0.125",
-            "Eli, charged 0.25, 2 39 less 13"
+            "Eli, charged 0.25, 2 13 less 0, 3 26 less 13"
         ]
     );
     office.assert_clean().await;
     office.until("2026-05-01T02:00:00Z").await;
     assert_eq!(
         office.books().await[0],
-        "Dana, charged 0.125, 1 38 less 38, 3 13 less 0"
+        "Dana, charged 0.125, 1 38 less 38, 4 13 less 0"
     );
     office.assert_clean().await;
 }
@@ -297,7 +304,7 @@ async fn no_more_is_given_back_than_is_left_of_a_line() {
             .await,
         ["100 60"]
     );
-    assert_eq!(app.standings().await, ["1 paid 0 220"]);
+    assert_eq!(app.standings().await, ["1 paid 0 220", "2 finalized 0 0"]);
     office.assert_clean().await;
 }
 
@@ -411,7 +418,7 @@ async fn a_number_is_somebody_elses_since_a_day() {
         office.books().await,
         [
             "Dana, charged 0.25, 1 50 less 25",
-            "Eli, charged 0.5, drafts 0.5"
+            "Eli, charged 0.5, 2 25 less 0, drafts 0.25"
         ]
     );
     assert_eq!(app.texts(NUMBERS).await, ["Dana to 02-10", "Eli 02-10"]);
@@ -429,7 +436,10 @@ async fn a_number_is_somebody_elses_since_a_day() {
     assert_eq!(app.texts(NUMBERS).await, ["Dana"]);
     assert_eq!(
         office.books().await,
-        ["Dana, charged 0.75, 1 50 less 25, drafts 0.5", "Eli"]
+        [
+            "Dana, charged 0.75, 1 50 less 25, drafts 0.5",
+            "Eli, 2 25 less 25"
+        ]
     );
     office.assert_clean().await;
 }
