@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use tollbook_core::actor::Actor;
 use tollbook_core::calls::Direction;
 use tollbook_core::fraud::{Reason, Scope};
-use tollbook_core::ids::{AccountId, AuthorizationId, OrganizationId, UserId};
+use tollbook_core::ids::{AccountId, AuthorizationId, CustomerId, OrganizationId, UserId};
 use tollbook_core::payer::PayerKind;
 use tollbook_core::phone::E164;
 
@@ -115,22 +115,10 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
         return again(&mut tx, organization, known, new).await;
     }
     if let (Some(guard), Some(place)) = (&loaded.guard, &place) {
-        match guard.judge(&place.destination)? {
-            Judgement::Pass => {}
-            Judgement::Held(reason) => return Err(still_held(app, organization, place, reason)),
-            Judgement::Hold(reason) => {
-                let hold = NewHold {
-                    organization,
-                    destination: &place.destination,
-                    reason,
-                    external,
-                    call: None,
-                    at: now,
-                };
-                fraud::hold(&mut tx, &[hold]).await?;
-                tx.commit().await?;
-                return Err(fraud::refused(reason));
-            }
+        let to = (place, external);
+        if let Some(reason) = ask_guard(app, &mut tx, organization, guard, to).await? {
+            tx.commit().await?;
+            return Err(fraud::refused(reason));
         }
     }
     let asked = Asked {
@@ -141,15 +129,13 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
     };
     let planned = plan(&mut tx, &app.terms, loaded.standings, &asked).await?;
     let Planned { seconds, parts, .. } = planned;
-    if let Some(payer) = planned.capped {
-        let customer = line.customer.filter(|_| payer == PayerKind::Customer);
-        let (kind, error) = (AlertKind::CapRefused, capped());
-        app.tally
-            .note(organization, kind, customer, "", &error.to_string(), now);
-        return Err(error);
-    }
     if seconds == 0 {
-        return Err(no_credit());
+        return Err(nothing_left(
+            app,
+            organization,
+            line.customer,
+            planned.capped,
+        ));
     }
     let authorization = Authorization {
         organization,
@@ -181,6 +167,49 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
 /// Where a call out goes.
 fn place(direction: Direction, external: &E164) -> Option<Where> {
     (direction == Direction::Outgoing).then(|| Where::of(external))
+}
+
+/// Asks the organization's guard about a call out; returns why calls like it are held from now on. The caller commits that.
+async fn ask_guard(
+    app: &App,
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    guard: &fraud::Standing,
+    (place, external): (&Where, &E164),
+) -> Result<Option<Reason>> {
+    match guard.judge(&place.destination)? {
+        Judgement::Pass => Ok(None),
+        Judgement::Held(reason) => Err(still_held(app, organization, place, reason)),
+        Judgement::Hold(reason) => {
+            let hold = NewHold {
+                organization,
+                destination: &place.destination,
+                reason,
+                external,
+                call: None,
+                at: app.clock.now(),
+            };
+            fraud::hold(tx, &[hold]).await?;
+            Ok(Some(reason))
+        }
+    }
+}
+
+/// Why a call may not begin. People hear of it where it is a cap: credit is brought by who pays.
+fn nothing_left(
+    app: &App,
+    organization: OrganizationId,
+    customer: Option<CustomerId>,
+    payer: Option<PayerKind>,
+) -> Error {
+    let Some(payer) = payer else {
+        return no_credit();
+    };
+    let customer = customer.filter(|_| payer == PayerKind::Customer);
+    let (kind, error, now) = (AlertKind::CapRefused, capped(), app.clock.now());
+    app.tally
+        .note(organization, kind, customer, "", &error.to_string(), now);
+    error
 }
 
 /// A call is refused that is like those that are held already.
