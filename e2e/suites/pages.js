@@ -14,6 +14,9 @@ const PAGES = {
   live: page => page.goto('/'),
   communications: page => page.goto('/communications'),
   call: page => openFirst(page, '/communications?tab=calls'),
+  'call-move': page => openCorrection(page, 'move?q=a'),
+  'call-waive': page => openCorrection(page, 'waive'),
+  alerts: page => page.goto('/alerts'),
   customers: page => page.goto('/customers'),
   customer: page => openFirst(page, '/customers'),
   invoices: page => page.goto('/invoices'),
@@ -40,6 +43,16 @@ async function openAct(page, act) {
   if (await reason.count()) await reason.fill('Agreed on the phone');
   await page.locator('form.stack button').first().click();
   await page.locator('#content table.list').waitFor();
+}
+
+/** What a correction of a call would come to, before it is confirmed. */
+async function openCorrection(page, act) {
+  await openFirst(page, '/communications?tab=calls');
+  await page.goto(`${page.url()}/${act}`);
+  const form = page.locator('form.stack:has([name=reason])').first();
+  await form.locator('[name=reason]').fill('Agreed on the phone');
+  await form.locator('button').click();
+  await page.locator('section[aria-labelledby=effect-title] form.stack').waitFor();
 }
 
 export function pages(world) {

@@ -91,7 +91,7 @@ async fn lock(
                  or exists (select from charges c where c.organization_id = $1 and c.invoice_id = i.id
                      and num_nonnulls(c.usage_event_id, c.period_id) > 0) as "is_metered!",
              (select c.subscription_id from charges c where c.organization_id = $1 and c.invoice_id = i.id
-                 and c.subscription_id is not null limit 1) as subscription_id
+                 and c.subscription_id is not null order by c.occurred_at desc, c.id desc limit 1) as subscription_id
          from invoices i join organizations o on o.id = i.organization_id
          where i.organization_id = $1 and i.id = $2 and i.payer = $3 for no key update of i"#,
         organization.uuid(),

@@ -464,8 +464,8 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "usage_events",
-        "seconds rated for the customer",
-        "update usage_events set quantity = quantity + 1 where id = (select usage_event_id from charges where meter = 'CALL_DURATION_SECONDS' and payer = 'customer' and kind = 'overage' and reverses_id is null order by id limit 1) returning id::text",
+        "seconds billed to the customer",
+        "update usage_events set quantity = quantity + 3600 where id = (select usage_event_id from charges where meter = 'CALL_DURATION_SECONDS' and payer = 'customer' and kind = 'overage' and reverses_id is null order by id limit 1) returning id::text",
     ),
     fault(
         "usage_events",

@@ -39,7 +39,9 @@ with chunk as materialized (
             coalesce(max(c.part), 0) as last_part, coalesce(bool_or(c.kind = 'manual'), false) as is_manual,
             coalesce(sum(c.quantity) filter (where c.kind in ('allowance', 'usage', 'overage', 'manual')), 0) as charged,
             max((c.trace #>> '{time,billedSeconds}')::numeric) as billed_seconds,
-            max((c.trace #>> '{time,usedSeconds}')::numeric) as used_seconds,
+            max((c.trace #>> '{time,freeSeconds}')::numeric) as free_seconds,
+            max(split_part(c.trace #>> '{time,increment}', '/', 1)::numeric) as initial,
+            max(split_part(c.trace #>> '{time,increment}', '/', 2)::numeric) as step,
             max(c.trace ->> 'reason') as reason,
             count(*) filter (where c.account_id <> s.account_id or c.customer_id is distinct from s.customer_id) as elsewhere
         from charges c
@@ -80,7 +82,11 @@ left join (
     end as expected) v
     where r.parts > 0 and r.revisions = 1 and not r.waits and v.expected <> r.charged
     union all
-    select 'usage_events', r.id::text, 'seconds rated for the ' || r.payer, ceil(r.used)::text, r.used_seconds::text
+    -- A correction that bills no second more or less leaves the charge as it is.
+    select 'usage_events', r.id::text, 'seconds billed to the ' || r.payer, v.expected::text, r.billed_seconds::text
     from rated r
-    where r.parts > 0 and r.revisions = 1 and not r.waits and r.used_seconds <> ceil(r.used)
+    cross join lateral (select ceil(r.used) - coalesce(r.free_seconds, 0) as charged) u
+    cross join lateral (select case when u.charged > 0
+        then r.initial + ceil(greatest(u.charged - r.initial, 0) / r.step) * r.step else 0 end as expected) v
+    where r.parts > 0 and r.revisions = 1 and not r.waits and v.expected <> r.billed_seconds
 ) w on true

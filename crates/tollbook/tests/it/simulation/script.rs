@@ -474,10 +474,10 @@ impl Author {
             1 => self.rng.random_range(600..1500),
             _ => self.rng.random_range(40..300),
         };
-        // More by so much that it is billed otherwise: what comes to the same keeps the charge that it has.
+        // More, at times by so little that it is billed as before.
         let (late, more) = (
             evening + SignedDuration::from_secs(self.rng.random_range(3600..45 * 86400)),
-            self.rng.random_range(120..400),
+            self.rng.random_range(1..400),
         );
         match self.rng.random_range(0..12) {
             0 => {
