@@ -7,6 +7,7 @@ pub mod invoices;
 pub mod ledger;
 pub mod metering;
 pub mod money;
+pub mod moving;
 pub mod named;
 pub mod payer;
 pub mod phone;

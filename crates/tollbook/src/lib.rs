@@ -30,6 +30,7 @@ mod jobs;
 mod ledger;
 mod live;
 mod metering;
+mod moving;
 mod node;
 mod numbers;
 mod objects;

@@ -7,6 +7,7 @@ mod database;
 mod db;
 mod demo;
 mod doctor;
+mod import;
 mod logging;
 mod migrate;
 mod output;
@@ -61,6 +62,8 @@ enum Command {
     Verify(verify::Verify),
     #[command(subcommand)]
     Billing(billing::Billing),
+    #[command(subcommand)]
+    Import(import::Import),
     #[command(subcommand)]
     Db(db::Db),
 }
@@ -118,6 +121,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::Token(token) => token.run(given).await?,
         Command::Verify(verify) => return verify.run(given).await,
         Command::Billing(billing) => return billing.run(given).await,
+        Command::Import(import) => return import.run(given).await,
         Command::Db(db) => return db.run(given).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod balance;
+mod bring;
 mod card;
 mod edit;
 mod list;
@@ -14,8 +15,9 @@ mod summary;
 pub(crate) mod view;
 pub(crate) mod web;
 
+pub(crate) use bring::{NewContact, NewCustomer, create_all};
 pub(crate) use card::{Card, RecentCall, cards, recent_calls_of};
-pub(crate) use edit::{Profile, change_customer, create_customer, terms};
+pub(crate) use edit::{Profile, change_customer, create_customer, is_email, terms};
 pub(crate) use list::find;
 pub(crate) use payer::check_payer;
 pub(crate) use reach::{add_contact, add_note, expect, give_number};

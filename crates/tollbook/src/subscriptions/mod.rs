@@ -9,10 +9,12 @@ mod extend;
 mod fee;
 mod grants;
 mod moment;
+mod opening;
 mod periods;
 mod read;
 mod subscribe;
 
 pub(crate) use contract::{Contract, load};
 pub(crate) use extend::extend_due;
+pub(crate) use opening::{Opening, UsedBefore, open_all, use_before};
 pub(crate) use subscribe::{NewSubscription, account, subscribe};

@@ -35,7 +35,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -54,6 +54,7 @@ impl OfOrganization {
         Self::Periods,
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
+        Self::Rows(Rows::ImportRows),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,

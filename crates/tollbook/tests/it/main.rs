@@ -33,6 +33,7 @@ mod lives_random;
 mod margin;
 mod migrations;
 mod minutes;
+mod moving;
 mod numbers;
 mod payments;
 mod rate;
