@@ -141,6 +141,8 @@ ids! {
     LedgerEntryId,
     /// One debit and credit within a posting.
     TransferId,
+    /// A book that was brought in from another system.
+    ImportId,
     /// A job of the outbox.
     JobId,
     /// An API key.

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod limits;
 pub mod metering;
 pub mod money;
+pub mod moving;
 pub mod named;
 pub mod payer;
 pub mod phone;

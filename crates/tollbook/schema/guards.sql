@@ -10,15 +10,16 @@ do $$
 declare
     table_name text;
 begin
-    foreach table_name in array array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log', 'wallet_movements', 'billing_periods',
-        'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges', 'provider_prices', 'provider_cost_days',
-        'deck_versions', 'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'] loop
+    foreach table_name in array array['usage_events', 'audit_log', 'payment_allocations', 'credit_note_lines', 'credit_note_taxes', 'recharges',
+        'provider_prices', 'provider_cost_days', 'deck_versions', 'deck_entries', 'corrections', 'correction_items', 'correction_payers',
+        'correction_credits'] loop
         execute format('create or replace trigger refuse_change before update or delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
-    foreach table_name in array array['call_events', 'inbox', 'live_events'] loop
+    foreach table_name in array array['call_events', 'inbox', 'live_events', 'charges', 'ledger_entries', 'transfers', 'wallet_movements', 'billing_periods',
+        'import_rows'] loop
         execute format('create or replace trigger refuse_change before update on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
-    foreach table_name in array array['customers', 'accounts', 'calls', 'number_mappings', 'phone_numbers', 'subscriptions', 'organizations', 'users',
+    foreach table_name in array array['calls', 'number_mappings', 'phone_numbers', 'organizations', 'users',
         'call_authorizations', 'call_reservations'] loop
         execute format('create or replace trigger refuse_delete before delete on public.%I for each statement execute function refuse_change()', table_name);
     end loop;
@@ -69,7 +70,9 @@ declare
     mutable constant text[] := array['state', 'paid_minor', 'credited_minor', 'void_reason', 'updated_at', 'seller_id'];
 begin
     if tg_op = 'DELETE' then
-        if old.state <> 'draft' then
+        if old.state <> 'draft' and not (old.kind = 'opening' and exists (
+                select from import_rows i join imports m on m.organization_id = i.organization_id and m.id = i.import_id
+                where m.is_undoing and i.organization_id = old.organization_id and i.row_id = old.id)) then
             raise exception 'invoice % is finalized', old.number using errcode = 'restrict_violation', constraint = 'invoices_immutable';
         end if;
         return old;

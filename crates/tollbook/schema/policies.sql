@@ -8,11 +8,12 @@ declare
     -- Nothing in these is ever changed; see guards.sql for the triggers that say so to the owner too.
     append_only constant text[] := array['usage_events', 'charges', 'ledger_entries', 'transfers', 'audit_log',
         'wallet_movements', 'payment_allocations', 'credit_notes', 'credit_note_lines',
-        'credit_note_taxes', 'recharges', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days', 'deck_versions',
-        'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'];
+        'credit_note_taxes', 'recharges', 'imports', 'import_rows', 'call_events', 'inbox', 'live_events', 'provider_prices', 'provider_cost_days',
+        'deck_versions', 'deck_entries', 'corrections', 'correction_items', 'correction_payers', 'correction_credits'];
     -- Tables with an organization_id that are not the organization's own to write or see as a whole; granted below.
     explicit constant text[] := array['sessions', 'sellers', 'inbox', 'jobs', 'audit_log', 'meters', 'phone_numbers',
-        'provider_costs', 'provider_prices', 'provider_cost_days', 'cost_postings', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations'];
+        'provider_costs', 'provider_prices', 'provider_cost_days', 'cost_postings', 'number_months', 'rating_queue', 'live_events', 'call_authorizations', 'call_reservations',
+        'imports', 'import_rows'];
     -- Rows with payer = 'organization' are the platform's sale: its admin reads them and writes none.
     has_payer boolean;
 begin
@@ -91,6 +92,10 @@ create policy admin on rating_queue to tollbook_admin using (organization_id = a
 grant select on call_authorizations, call_reservations to tollbook_admin;
 create policy admin on call_authorizations for select to tollbook_admin using (organization_id = acting_organization_id());
 create policy admin on call_reservations for select to tollbook_admin using (organization_id = acting_organization_id());
+-- A book is brought in by the platform, for whoever may: it makes rows that only the platform writes.
+grant select on imports, import_rows to tollbook_admin;
+create policy admin on imports for select to tollbook_admin using (organization_id = acting_organization_id());
+create policy admin on import_rows for select to tollbook_admin using (organization_id = acting_organization_id());
 grant insert on live_events to tollbook_admin;
 create policy admin on live_events for insert to tollbook_admin with check (organization_id = acting_organization_id());
 grant select on organizations to tollbook_admin, tollbook_member, tollbook_portal;

@@ -35,6 +35,7 @@ mod ledger;
 mod limits;
 mod live;
 mod metering;
+mod moving;
 mod node;
 mod numbers;
 mod objects;

@@ -24,6 +24,8 @@ named! {
         ProviderCost = "provider_cost",
         /// What is owed to providers.
         ProviderPayable = "provider_payable",
+        /// What was brought along from another system, where its other side stands.
+        Opening = "opening",
     }
 }
 

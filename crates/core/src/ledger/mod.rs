@@ -9,6 +9,7 @@ mod posting;
 pub use account::{Account, AccountKind};
 pub use entry::{Entry, LedgerError, Transfer, balances};
 pub use posting::{
-    FEE, apply_credit, cost, credit_note, goodwill, invoice, payment, payment_reversal, refund,
-    release, wallet_draw, wallet_expiry, wallet_refund, wallet_top_up,
+    FEE, apply_credit, cost, credit_note, goodwill, invoice, opening_credit, opening_invoice,
+    opening_wallet, payment, payment_reversal, refund, release, wallet_draw, wallet_expiry,
+    wallet_refund, wallet_top_up,
 };

@@ -160,6 +160,36 @@ pub fn wallet_expiry(payer: Payer, amount: Money) -> Result<Entry, LedgerError> 
     Ok(entry)
 }
 
+/// What is open on an invoice of another system.
+pub fn opening_invoice(payer: Payer, open: Money) -> Result<Entry, LedgerError> {
+    between(
+        payer,
+        "opening invoice",
+        (AccountKind::Receivable, AccountKind::Opening),
+        open,
+    )
+}
+
+/// What a payer had paid beyond what they owed when they came from another system.
+pub fn opening_credit(payer: Payer, amount: Money) -> Result<Entry, LedgerError> {
+    between(
+        payer,
+        "opening credit",
+        (AccountKind::Opening, AccountKind::CustomerCredit),
+        amount,
+    )
+}
+
+/// What a payer had prepaid in another system.
+pub fn opening_wallet(payer: Payer, amount: Money) -> Result<Entry, LedgerError> {
+    between(
+        payer,
+        "opening lot",
+        (AccountKind::Opening, AccountKind::Wallet),
+        amount,
+    )
+}
+
 /// What a provider charges for a day of one meter, borne by the seller of the sale. A provider's refund is negative.
 pub fn cost(payer: PayerKind, meter: &str, amount: Money) -> Result<Entry, LedgerError> {
     let mut entry = Entry::default();
@@ -180,7 +210,9 @@ fn between(
 ) -> Result<Entry, LedgerError> {
     let amount = positive(what, amount)?;
     let account = |kind| match kind {
-        AccountKind::Clearing => Account::shared(payer.kind(), kind, amount.currency()),
+        AccountKind::Clearing | AccountKind::Opening => {
+            Account::shared(payer.kind(), kind, amount.currency())
+        }
         AccountKind::Receivable
         | AccountKind::Revenue
         | AccountKind::TaxPayable
@@ -319,6 +351,23 @@ mod tests {
         );
         assert_eq!(release(PAYER, usd(0)).unwrap(), Entry::default());
         assert!(release(PAYER, usd(-1)).is_err());
+    }
+
+    #[test]
+    fn what_is_brought_along_stands_against_the_opening_account() {
+        assert_eq!(
+            shown(&opening_invoice(PAYER, usd(50)).unwrap()),
+            ["50 from opening to receivable"]
+        );
+        assert_eq!(
+            shown(&opening_credit(PAYER, usd(50)).unwrap()),
+            ["50 from customer_credit to opening"]
+        );
+        assert_eq!(
+            shown(&opening_wallet(PAYER, usd(50)).unwrap()),
+            ["50 from wallet to opening"]
+        );
+        assert!(opening_invoice(PAYER, usd(0)).is_err());
     }
 
     #[test]

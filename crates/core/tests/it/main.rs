@@ -5,6 +5,7 @@ mod agreement;
 #[cfg(test)]
 mod allowances;
 #[cfg(test)]
+mod books;
 mod calendars;
 #[cfg(test)]
 mod calls_in_progress;

@@ -8,6 +8,7 @@ mod db;
 mod deck;
 mod demo;
 mod doctor;
+mod import;
 mod logging;
 mod migrate;
 mod output;
@@ -64,6 +65,8 @@ enum Command {
     Billing(billing::Billing),
     #[command(subcommand)]
     Deck(deck::Deck),
+    #[command(subcommand)]
+    Import(import::Import),
     #[command(subcommand)]
     Db(db::Db),
 }
@@ -122,6 +125,7 @@ async fn execute(command: Command, given: Given) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => return verify.run(given).await,
         Command::Billing(billing) => return billing.run(given).await,
         Command::Deck(deck) => return deck.run(given).await,
+        Command::Import(import) => return import.run(given).await,
         Command::Db(db) => return db.run(given).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -92,6 +92,10 @@ impl<'n> Prepared<'n> {
             let detail = format!("an invoice that is {} cannot be credited", invoice.state);
             return Err(Error::conflict("not_creditable", detail));
         }
+        if invoice.is_opening {
+            let detail = "this invoice was issued by another system, and only that can credit it";
+            return Err(Error::conflict("not_creditable", detail));
+        }
         let taxes = parts::taxes(tx, &invoice).await?;
         let lines = parts::lines(tx, &invoice, &taxes).await?;
         let note = made(&invoice, &lines, &taxes, &new.what)?;

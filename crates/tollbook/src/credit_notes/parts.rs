@@ -22,6 +22,8 @@ pub(super) struct Invoice {
     pub(super) seller_zone: String,
     pub(super) currency: Currency,
     pub(super) state: String,
+    /// Whether another system issued it.
+    pub(super) is_opening: bool,
     pub(super) standing: Standing,
 }
 
@@ -52,7 +54,7 @@ pub(super) async fn lock(
 ) -> Result<Invoice> {
     let row = sqlx::query!(
         r#"select i.customer_id, i.seller_id as "seller!", case i.payer when 'organization' then 'UTC' else o.zone end as "zone!",
-             i.currency, i.state, i.total_minor, i.paid_minor, i.credited_minor
+             i.currency, i.state, i.kind = 'opening' as "is_opening!", i.total_minor, i.paid_minor, i.credited_minor
          from invoices i join organizations o on o.id = i.organization_id
          where i.organization_id = $1 and i.id = $2 and i.payer = $3 for no key update of i"#,
         organization.uuid(),
@@ -77,6 +79,7 @@ pub(super) async fn lock(
         seller_zone: row.zone,
         currency,
         state: row.state,
+        is_opening: row.is_opening,
         standing: Standing {
             total: money(row.total_minor),
             paid: money(row.paid_minor),

@@ -74,7 +74,7 @@ impl Profile {
     }
 }
 
-pub(super) fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     let is_plain = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
     text.chars().count() <= EMAIL_MAX
         && text

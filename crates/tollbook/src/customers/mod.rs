@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod balance;
+mod bring;
 mod card;
 mod edit;
 mod list;
@@ -15,8 +16,9 @@ mod summary;
 pub(crate) mod view;
 pub(crate) mod web;
 
+pub(crate) use bring::{NewContact, NewCustomer, create_all};
 pub(crate) use card::{Card, RecentCall, cards, recent_calls_of};
-pub(crate) use edit::{Profile, change_customer, create_customer, terms};
+pub(crate) use edit::{Profile, change_customer, create_customer, is_email, terms};
 pub(crate) use list::find;
 pub(crate) use moving::{
     Belonging, HeldCustomer, Taken, give_number_back, hold_customers, merge, name_prospect, part,

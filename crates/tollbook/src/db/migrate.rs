@@ -13,9 +13,10 @@ const ROLES: &str = include_str!("../../schema/roles.sql");
 
 /// Policies, guards, views, functions: idempotent, applied after the migrations where they are others than those that are
 /// there, in this order. Each locks the tables that it is about.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("../../schema/policies.sql"),
     include_str!("../../schema/guards.sql"),
+    include_str!("../../schema/imports.sql"),
     include_str!("../../schema/seeds.sql"),
     include_str!("../../schema/reports.sql"),
     STORE_USAGE,

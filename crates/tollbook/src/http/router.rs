@@ -22,10 +22,12 @@ use super::{enter, health};
 use crate::app::App;
 use crate::config::Settings;
 use crate::identity;
-use crate::{inbox, integrations, search};
+use crate::{inbox, integrations, moving, search};
 
-/// The longest body in bytes, except for webhooks.
+/// The longest body in bytes, except for webhooks and books.
 const BODY_MAX: usize = 1 << 20;
+/// Where a book is brought in.
+const BOOK: &str = "/api/admin/imports/book";
 /// The longest webhook in bytes: transcripts of long calls are large.
 const WEBHOOK_MAX: usize = 4 << 20;
 
@@ -63,6 +65,7 @@ pub fn routes() -> Vec<Route> {
         correction_routes(),
         payment_routes(),
         wallet_routes(),
+        moving_routes(),
         authorization_routes(),
         limit_routes(),
         alert_routes(),
@@ -351,6 +354,15 @@ fn wallet_routes() -> Vec<Route> {
     ]
 }
 
+fn moving_routes() -> Vec<Route> {
+    use crate::moving::api;
+    vec![
+        get("/api/admin/imports", OrgAdmin, api::list),
+        post(BOOK, OrgAdmin, api::bring),
+        post("/api/admin/imports/{id}/undo", OrgAdmin, api::undo),
+    ]
+}
+
 fn authorization_routes() -> Vec<Route> {
     use crate::authorizations::api;
     vec![
@@ -592,6 +604,7 @@ fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
                 .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX));
         }
         _ if route.path == DECK_IMPORT => DefaultBodyLimit::max(DECK_MAX),
+        _ if route.path == BOOK => DefaultBodyLimit::max(moving::BOOK_BYTES_MAX),
         _ => DefaultBodyLimit::max(BODY_MAX),
     };
     let guard = Guard::new(app.clone(), Arc::clone(limits), route.access);

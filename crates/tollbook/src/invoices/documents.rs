@@ -36,7 +36,7 @@ pub(crate) struct Head {
     number: Option<String>,
     /// `draft`, `finalized`, `paid`, `void` or `uncollectible`.
     status: String,
-    /// `period`, `call` or `one_off`.
+    /// `period`, `call`, `one_off`, or `opening` if another system issued it.
     kind: String,
     currency: String,
     subtotal: String,

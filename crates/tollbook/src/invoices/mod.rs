@@ -12,6 +12,7 @@ mod effect;
 mod finalize;
 mod lines;
 mod one_off;
+mod opening;
 mod read;
 mod run;
 pub(crate) mod view;
@@ -26,4 +27,5 @@ pub(crate) use drafts::{
 };
 pub(crate) use effect::{Changed, Effect, OpenAmount, open_amounts};
 pub(crate) use finalize::finalize_due;
+pub(crate) use opening::{OpeningInvoice, insert_opening};
 pub use run::{BillingRun, Counted, Held, RunProgress, RunReport};

@@ -28,6 +28,12 @@ pub(super) async fn void(
 ) -> Result<Option<InvoiceId>> {
     hold_payer(tx, organization, payer).await?;
     let row = lock(tx, organization, payer, id).await?;
+    if row.is_opening {
+        return Err(Error::conflict(
+            "not_voidable",
+            "this invoice was issued by another system, and only that can withdraw it",
+        ));
+    }
     if row.is_covered {
         return Err(Error::conflict(
             "not_unpaid",
@@ -71,6 +77,8 @@ fn wrong(id: InvoiceId, error: &dyn std::fmt::Display) -> Error {
 
 struct Locked {
     state: String,
+    /// Whether another system issued it.
+    is_opening: bool,
     /// Whether something was paid or credited.
     is_covered: bool,
     /// What it gathered, if that was usage or fees.
@@ -85,7 +93,7 @@ async fn lock(
     id: InvoiceId,
 ) -> Result<Locked> {
     let row = sqlx::query!(
-        r#"select i.state, i.paid_minor <> 0 or i.credited_minor <> 0 as "is_covered!", i.currency, i.call_id, i.period_start, i.period_end, i.zone,
+        r#"select i.state, i.kind = 'opening' as "is_opening!", i.paid_minor <> 0 or i.credited_minor <> 0 as "is_covered!", i.currency, i.call_id, i.period_start, i.period_end, i.zone,
              extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
              exists (select from recharges r where r.organization_id = $1 and r.document_id = i.id)
                  or exists (select from charges c where c.organization_id = $1 and c.invoice_id = i.id
@@ -117,6 +125,7 @@ async fn lock(
     };
     Ok(Locked {
         state: row.state,
+        is_opening: row.is_opening,
         is_covered: row.is_covered,
         place: row.is_metered.then_some(place),
     })

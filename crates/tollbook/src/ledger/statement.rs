@@ -135,7 +135,7 @@ pub(super) async fn moved(
              group by t.entry_id having sum(t.minor) <> 0
          ) m
          join ledger_entries e on e.organization_id = $1 and e.id = m.entry_id
-         left join invoices i on e.document in ('invoice', 'void') and i.organization_id = $1 and i.id = e.document_id
+         left join invoices i on e.document in ('invoice', 'void', 'opening') and i.organization_id = $1 and i.id = e.document_id
          left join credit_notes n on e.document = 'credit_note' and n.organization_id = $1 and n.id = e.document_id
          left join payments p on e.document = 'payment' and p.organization_id = $1 and p.id = e.document_id
          where e.occurred_at >= $5 and e.occurred_at < $6 and ($7::timestamptz is null or (e.occurred_at, e.id) > ($7, $8))

@@ -32,13 +32,13 @@ pub(super) async fn oldest(
     let rows = sqlx::query!(
         r#"select id as "id!", open_minor as "open_minor!" from (
              select i.id, i.due_at, i.number_year, i.number_seq, i.total_minor - i.paid_minor - i.credited_minor as open_minor,
-                 sum(i.total_minor - i.paid_minor - i.credited_minor) over (order by i.due_at, i.number_year, i.number_seq
+                 sum(i.total_minor - i.paid_minor - i.credited_minor) over (order by i.due_at, i.number_year, i.number_seq, i.id
                      rows between unbounded preceding and 1 preceding) as before_minor
              from invoices i
              where i.organization_id = $1 and i.payer = $2 and i.customer_id is not distinct from $3 and i.currency = $4
                  and i.state = 'finalized'
          ) o
-         where coalesce(before_minor, 0) < $5 order by due_at, number_year, number_seq limit $6"#,
+         where coalesce(before_minor, 0) < $5 order by due_at, number_year, number_seq, id limit $6"#,
         organization.uuid(),
         payer.kind().as_str(),
         payer.customer().map(Uuid::from),

@@ -27,6 +27,8 @@ pub(crate) struct Contract {
     pub(crate) schedule: Schedule,
     pub(crate) life: Life,
     pub(super) auto_renew: bool,
+    /// Base fees of periods that begin before were invoiced by another system.
+    invoiced_until: Option<Timestamp>,
     /// The plans that it is on, over time.
     pub(super) plans: Vec<Segment<Arc<Plan>>>,
     /// How many periods there are.
@@ -101,6 +103,9 @@ impl Contract {
 
     /// The base fees of a whole period.
     pub(crate) fn fees(&self, full: &Period) -> Result<Vec<DueFee<'_, Arc<Plan>>>> {
+        if self.is_invoiced(full.start()) {
+            return Ok(Vec::new());
+        }
         let states = self.life.states();
         base_fees(full, self.schedule.zone(), &self.plans, &states, |it| {
             (it.document.proration, &it.terms)
@@ -128,6 +133,9 @@ impl Contract {
     /// What is committed to for a period, and by which plan: the one that it was last paid on. `None`: nothing, or nothing
     /// of the period is paid.
     pub(crate) fn commitment(&self, period: &Period) -> Option<(&Arc<Plan>, Price)> {
+        if self.is_invoiced(period.start()) {
+            return None;
+        }
         let states = self.life.states();
         let (plan, _) = paid_within(period, &self.plans, &states).pop()?;
         Some((plan, plan.document.minimum_commitment?))
@@ -154,6 +162,11 @@ impl Contract {
         self.plans.iter().map(|it| it.terms.document.currency)
     }
 
+    fn is_invoiced(&self, period_start: Timestamp) -> bool {
+        self.invoiced_until
+            .is_some_and(|until| period_start < until)
+    }
+
     fn wrong(&self, error: &dyn Display) -> Error {
         Error::Internal(format!("subscription {}: {error}", self.id))
     }
@@ -169,7 +182,7 @@ pub(crate) async fn load(
     let rows = sqlx::query_as!(
         Row,
         r#"select s.organization_id, s.id, s.customer_id, s.account_id, s.zone, s.anchor_on, s.interval_months, s.starts_at, s.ends_at,
-             s.trial_ends_at, s.canceled_at, s.auto_renew, extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
+             s.trial_ends_at, s.canceled_at, s.auto_renew, s.invoiced_until, extract(epoch from o.invoice_grace)::bigint as "grace_seconds!",
              (select count(*) from billing_periods p where p.organization_id = s.organization_id and p.subscription_id = s.id) as "known!",
              l.starts_at as "last_start?", l.ends_at as "last_end?"
          from unnest($1::uuid[], $2::uuid[]) as k (organization_id, id)
@@ -320,6 +333,7 @@ struct Row {
     trial_ends_at: Option<jiff_sqlx::Timestamp>,
     canceled_at: Option<jiff_sqlx::Timestamp>,
     auto_renew: bool,
+    invoiced_until: Option<jiff_sqlx::Timestamp>,
     grace_seconds: i64,
     known: i64,
     last_start: Option<jiff_sqlx::Timestamp>,
@@ -366,6 +380,7 @@ impl Row {
                 pauses,
             },
             auto_renew: self.auto_renew,
+            invoiced_until: self.invoiced_until.map(jiff_sqlx::Timestamp::to_jiff),
             known: usize::try_from(self.known).unwrap_or(usize::MAX),
             last: last.transpose().map_err(|e| stored(&e))?,
             grace_seconds: match payer {

@@ -9,6 +9,7 @@ mod extend;
 mod fee;
 mod grants;
 mod moment;
+mod opening;
 mod overlap;
 mod periods;
 mod read;
@@ -16,5 +17,6 @@ mod subscribe;
 
 pub(crate) use contract::{Contract, Plan, load};
 pub(crate) use extend::extend_due;
+pub(crate) use opening::{Opening, UsedBefore, open_all, use_before};
 pub(crate) use overlap::{fees_charged, overlapping};
 pub(crate) use subscribe::{NewSubscription, account, subscribe};

@@ -141,13 +141,14 @@ impl Added {
         organization: OrganizationId,
     ) -> Result<()> {
         let grants = sqlx::query!(
-            "select id, granted, used, forfeited from allowance_grants where organization_id = $1 order by id",
+            "select id, granted, used, forfeited, opening_used from allowance_grants where organization_id = $1 order by id",
             organization.uuid(),
         )
         .fetch_all(tx)
         .await?;
         for grant in grants {
             let drawn = self.drawn.remove(&grant.id).unwrap_or_default();
+            let drawn = sum(drawn, quantity(grant.opening_used)?)?;
             let used = quantity(grant.used)?;
             let (key, granted) = (grant.id.to_string(), quantity(grant.granted)?);
             if used != drawn {

@@ -37,7 +37,7 @@ pub(super) enum OfPlatform {
 }
 
 impl OfOrganization {
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::Counters,
         Self::Rows(Rows::UsageEvents),
         Self::Rows(Rows::UsageCharges),
@@ -60,6 +60,7 @@ impl OfOrganization {
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
         Self::Rows(Rows::SpendTotals),
+        Self::Rows(Rows::ImportRows),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,

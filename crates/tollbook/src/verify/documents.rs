@@ -107,7 +107,7 @@ async fn documents(
         Document,
         "select i.id, i.payer, i.currency, o.rounding, i.subtotal_minor, i.tax_minor, i.total_minor
          from invoices i join organizations o on o.id = i.organization_id
-         where i.organization_id = $1 and i.id > $2 and i.state <> 'draft' order by i.id limit $3",
+         where i.organization_id = $1 and i.id > $2 and i.state <> 'draft' and i.kind <> 'opening' order by i.id limit $3",
         organization.uuid(),
         after,
         CHUNK,

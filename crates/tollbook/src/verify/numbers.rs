@@ -1,4 +1,4 @@
-//! Numbers of documents of each seller and year: from 1 on, without gap or repeat.
+//! Numbers of documents of each seller and year: from 1 on, or from where another system ended, without gap or repeat.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ struct Numbered {
     seller: Uuid,
     year: i32,
     seq: i64,
+    /// The first number of the year: another system may have given those before it.
+    first: i64,
     organization_id: Uuid,
     id: Uuid,
 }
@@ -52,7 +54,7 @@ async fn follow(
             let expected = if (last.0, last.1) == (row.seller, row.year) {
                 last.2 + 1
             } else {
-                1
+                row.first
             };
             if row.seq != expected {
                 let (expected, found) = (expected.to_string(), row.seq.to_string());
@@ -87,10 +89,12 @@ impl Sequence {
             Self::Invoices => {
                 sqlx::query_as!(
                     Numbered,
-                    r#"select seller_id as "seller!", number_year as "year!", number_seq as "seq!", organization_id, id
-                     from invoices where (seller_id, number_year, number_seq) > ($1, $2, $3) and number_seq is not null
+                    r#"select i.seller_id as "seller!", i.number_year as "year!", i.number_seq as "seq!",
+                         case when s.opening_year = i.number_year then s.opening_number else 1 end as "first!", i.organization_id, i.id
+                     from invoices i join sellers s on s.id = i.seller_id
+                     where (i.seller_id, i.number_year, i.number_seq) > ($1, $2, $3) and i.number_seq is not null
                      -- all organizations: the platform's sequence runs through all of them
-                     order by seller_id, number_year, number_seq limit $4"#,
+                     order by i.seller_id, i.number_year, i.number_seq limit $4"#,
                     last.0,
                     last.1,
                     last.2,
@@ -102,7 +106,7 @@ impl Sequence {
             Self::CreditNotes => {
                 sqlx::query_as!(
                     Numbered,
-                    r#"select seller_id as "seller!", number_year as year, number_seq as seq, organization_id, id
+                    r#"select seller_id as "seller!", number_year as year, number_seq as seq, 1::bigint as "first!", organization_id, id
                      from credit_notes where (seller_id, number_year, number_seq) > ($1, $2, $3)
                      -- all organizations: the platform's sequence runs through all of them
                      order by seller_id, number_year, number_seq limit $4"#,
@@ -123,7 +127,8 @@ impl Sequence {
             r#"select s.id, s.organization_id, v.found as "found!", v.next as "next!"
              from sellers s
              cross join lateral (
-                 select s.next_number as found, coalesce(max(i.number_seq), 0) + 1 as next
+                 select s.next_number as found,
+                     coalesce(max(i.number_seq) + 1, case when s.opening_year = s.number_year then s.opening_number else 1 end) as next
                  from invoices i where $1 = 'invoices' and i.seller_id = s.id and i.number_year = s.number_year
                  having $1 = 'invoices'
                  union all

@@ -6,10 +6,12 @@
 pub(crate) mod api;
 mod draw;
 mod expire;
+mod opening;
 mod ops;
 mod read;
 mod store;
 
 pub(crate) use draw::{DueDocument, Reserved, Spent, charged, charged_again, charged_beside, pay};
 pub(crate) use expire::expire_due;
+pub(crate) use opening::{OpeningLot, OpeningWallet, open_with};
 pub(crate) use store::{decimal, money};

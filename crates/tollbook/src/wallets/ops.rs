@@ -166,7 +166,7 @@ pub(super) async fn top_up(
         expires_at: by_hand.expires_at,
     };
     store::move_all(tx, std::slice::from_ref(&brought), now).await?;
-    store::insert_lot(tx, &brought, now).await?;
+    store::insert_lots(tx, std::slice::from_ref(&brought), now).await?;
     held.kept.lots.push(KeptLot {
         lot: Lot {
             id: brought.id,

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, WalletId, WalletMovementId};
 use tollbook_core::ledger::{
-    Entry, LedgerError, wallet_draw, wallet_expiry, wallet_refund, wallet_top_up,
+    Entry, LedgerError, opening_wallet, wallet_draw, wallet_expiry, wallet_refund, wallet_top_up,
 };
 use tollbook_core::money::{Currency, Fraction, Money, Price};
 use tollbook_core::payer::Payer;
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Expire,
     /// Credit was paid out.
     Refund,
+    /// Credit was brought along from another system.
+    Opening,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Draw => "draw",
             Self::Expire => "expire",
             Self::Refund => "refund",
+            Self::Opening => "opening",
         }
     }
 
@@ -52,6 +55,7 @@ impl Kind {
             Self::Draw => wallet_draw(payer, size),
             Self::Expire => wallet_expiry(payer, size),
             Self::Refund => wallet_refund(payer, size),
+            Self::Opening => opening_wallet(payer, size),
         }
     }
 }
@@ -283,20 +287,27 @@ async fn use_lots(tx: &mut PgConnection, movements: &[&Movement]) -> Result<()> 
     Ok(())
 }
 
-/// Brings the lot of a top-up whose movement is written.
-pub(super) async fn insert_lot(
+/// Brings the lots of movements that are written.
+pub(super) async fn insert_lots(
     tx: &mut PgConnection,
-    movement: &Movement,
+    movements: &[Movement],
     now: Timestamp,
 ) -> Result<()> {
+    let column = |value: fn(&Movement) -> Uuid| movements.iter().map(value).collect::<Vec<_>>();
+    let amounts: Vec<Decimal> = movements.iter().map(|m| decimal(m.amount)).collect();
+    let expiries: Vec<Option<jiff_sqlx::Timestamp>> = movements
+        .iter()
+        .map(|m| m.expires_at.map(jiff_sqlx::ToSqlx::to_sqlx))
+        .collect();
     sqlx::query!(
-        "insert into wallet_lots (organization_id, id, wallet_id, amount, received_at, expires_at) values ($1, $2, $3, $4, $5, $6)",
-        movement.organization.uuid(),
-        movement.id.uuid(),
-        movement.wallet.uuid(),
-        decimal(movement.amount),
+        "insert into wallet_lots (organization_id, id, wallet_id, amount, expires_at, received_at)
+         select k.*, $6 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::timestamptz[]) as k order by 1, 2",
+        &column(|m| m.organization.uuid()),
+        &column(|m| m.id.uuid()),
+        &column(|m| m.wallet.uuid()),
+        &amounts,
+        &expiries as &[Option<jiff_sqlx::Timestamp>],
         now.to_sqlx(),
-        movement.expires_at.map(jiff_sqlx::ToSqlx::to_sqlx) as Option<jiff_sqlx::Timestamp>,
     )
     .execute(tx)
     .await?;

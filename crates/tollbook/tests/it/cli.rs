@@ -434,3 +434,61 @@ fn post(url: &str, token: &str, body: &serde_json::Value) -> String {
         request.send().await.unwrap().text().await.unwrap()
     })
 }
+
+#[test]
+fn a_book_is_tried_brought_in_and_taken_back() {
+    let folder = folder();
+    let path = folder.path();
+    let server = Serving::start(path);
+    let sql = "insert into organizations (id, name, external_key) values (gen_random_uuid(), 'Acme', 'acme');
+        insert into sellers (id, organization_id, invoice_prefix) select id, id, 'INV' from organizations";
+    let made = run(path, &["db", "psql", "--", "-qc", sql]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let write = |name: &str, book: &str| std::fs::write(path.join(name), book).unwrap();
+    write(
+        "bad.json",
+        r#"{"format": "tollbook.book/1", "customers": [{"numbers": ["12"]}]}"#,
+    );
+    let bad = run(path, &["import", "book", "bad.json", "--org", "acme"]);
+    assert_eq!(bad.status.code(), Some(1));
+    let told = text(&bad.stderr);
+    for place in [
+        "customers[0].key: ",
+        "customers[0].numbers[0]: ",
+        "error: 2 flaws",
+    ] {
+        assert!(told.contains(place), "{told}");
+    }
+    write(
+        "book.json",
+        r#"{"format": "tollbook.book/1", "customers": [{"key": "a", "credit": [{"currency": "USD", "amount": 5}]}]}"#,
+    );
+    let ok = |arguments: &[&str]| {
+        let output = run(path, arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let bring = ["import", "book", "book.json", "--org", "acme"];
+    let trial = ok(&[&bring[..], &["--dry-run"]].concat());
+    assert_eq!(
+        trial,
+        "1 customers would be brought in\n1 credits would be brought in\nUSD: 0.00 open, 5.00 credit, 0.00 prepaid\nnothing was written\n"
+    );
+    let brought = ok(&bring);
+    let id = brought.trim().rsplit(' ').next().unwrap().to_owned();
+    assert!(brought.starts_with("1 customers brought in\n"), "{brought}");
+    let again = ok(&bring);
+    assert_eq!(again, "2 are here already\nnothing was written\n");
+    assert_eq!(
+        ok(&["import", "undo", &id]),
+        format!("import {id} is taken back\n")
+    );
+    let twice = run(path, &["import", "undo", &id]);
+    assert_eq!(twice.status.code(), Some(1));
+    assert_eq!(
+        text(&twice.stderr),
+        "error: this import is taken back already\n"
+    );
+    assert!(run(path, &["verify"]).status.success());
+    assert_eq!(server.stop(), Some(0));
+}

@@ -191,6 +191,11 @@ insert into ledger_entries (organization_id, id, payer, document, document_id, o
 insert into transfers (organization_id, id, entry_id, debit_account_id, credit_account_id, amount_minor, currency) values
     (pg_temp.id(1), pg_temp.id(154), pg_temp.id(152), pg_temp.id(148), pg_temp.id(149), 100, 'USD'),
     (pg_temp.id(1), pg_temp.id(155), pg_temp.id(153), pg_temp.id(150), pg_temp.id(151), 100, 'USD');
+-- What was brought along.
+insert into imports (organization_id, id, prefix_before, year_before, next_before, prefix_after, year_after, next_after, created_at)
+    values (pg_temp.id(1), pg_temp.id(191), 'A', 0, 1, 'A', 0, 1, pg_temp.at(0));
+insert into import_rows (organization_id, id, import_id, kind, key, row_id, customer_id, item)
+    values (pg_temp.id(1), pg_temp.id(192), pg_temp.id(191), 'customer', 'ann', pg_temp.id(51), pg_temp.id(51), '{}');
 -- What providers charge: seen by who bears it.
 insert into ledger_accounts (organization_id, id, payer, kind, meter, currency) values
     (pg_temp.id(1), pg_temp.id(183), 'customer', 'provider_cost', 'CALL_DURATION_SECONDS', 'USD'), (pg_temp.id(1), pg_temp.id(184), 'customer', 'provider_payable', '', 'USD'),

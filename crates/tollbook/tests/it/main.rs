@@ -39,6 +39,7 @@ mod lives_random;
 mod margin;
 mod migrations;
 mod minutes;
+mod moving;
 #[path = "../../../core/tests/it/naive.rs"]
 #[expect(dead_code, reason = "`core`'s own tests ask for sums only")]
 mod naive;

@@ -1,9 +1,9 @@
--- Grants after $2: what was taken away of each is the sum of what was when cycles began; and where a cycle began with a cap,
+-- Grants after $2: what was used of each before it came here is what an import says; what was taken away of each is the sum of what was when cycles began; and where a cycle began with a cap,
 -- what was left of older grants by then, with what was taken away, is no more than the cap, and no less if there was more.
 with chunk as materialized (
     select * from allowance_grants where organization_id = $1 and id > $2 order by id limit $3
 ), carried as (
-    select c.id, c.carried_max, count(g.id) as grants, coalesce(sum(g.granted - coalesce(d.drawn, 0) - coalesce(f.before, 0)), 0) as had,
+    select c.id, c.carried_max, count(g.id) as grants, coalesce(sum(g.granted - g.opening_used - coalesce(d.drawn, 0) - coalesce(f.before, 0)), 0) as had,
         coalesce(sum(f.now), 0) as taken
     from chunk c
     left join allowance_grants g on g.organization_id = $1 and g.account_id = c.account_id and g.allowance_key = c.allowance_key
@@ -28,6 +28,13 @@ left join (
         select coalesce(sum(x.quantity), 0) as quantity from allowance_forfeits x where x.organization_id = $1 and x.grant_id = g.id
     ) f
     where g.forfeited <> f.quantity
+    union all
+    select 'allowance_grants', g.id::text, 'opening_used', trim_scale(o.quantity)::text, trim_scale(g.opening_used)::text
+    from chunk g
+    cross join lateral (
+        select coalesce(sum(r.quantity), 0) as quantity from import_rows r where r.organization_id = $1 and r.kind = 'allowance' and r.row_id = g.id
+    ) o
+    where g.opening_used <> o.quantity
     union all
     select 'allowance_grants', c.id::text, 'carried into its cycle', trim_scale(least(c.had, c.carried_max))::text, trim_scale(c.had - c.taken)::text
     from carried c where c.had - c.taken <> least(c.had, c.carried_max)

@@ -32,10 +32,10 @@ left join (
     cross join lateral (select count(*) from invoice_taxes x where x.organization_id = $1 and x.invoice_id = i.id) x
     where i.state = 'draft' and (l.count > 0 or x.count > 0 or i.subtotal_minor <> 0 or i.tax_minor <> 0 or i.total_minor <> 0)
     union all
-    select 'invoices', i.id::text, 'paid_minor', (a.sum + i.prepaid_minor)::text, i.paid_minor::text
+    select 'invoices', i.id::text, 'paid_minor', (a.sum + i.prepaid_minor + i.opening_paid_minor)::text, i.paid_minor::text
     from chunk i
     cross join lateral (select coalesce(sum(a.amount_minor), 0) as sum from payment_allocations a where a.organization_id = $1 and a.invoice_id = i.id) a
-    where i.paid_minor <> a.sum + i.prepaid_minor
+    where i.paid_minor <> a.sum + i.prepaid_minor + i.opening_paid_minor
     union all
     select 'invoices', i.id::text, 'credited_minor', n.sum::text, i.credited_minor::text
     from chunk i
@@ -79,7 +79,16 @@ left join (
     union all
     select 'ledger_entries', 'invoice ' || i.id, 'entry', 'one', 'none'
     from chunk i join posted p on p.id = i.id
-    where i.state <> 'draft' and p.entry_id is null and (i.total_minor <> 0 or i.tax_minor <> 0)
+    where i.state <> 'draft' and i.kind <> 'opening' and p.entry_id is null and (i.total_minor <> 0 or i.tax_minor <> 0)
+    union all
+    -- An invoice of another system is here by an import, and its lines stand there.
+    select 'invoices', i.id::text, 'import', 'one', 'none'
+    from chunk i
+    where i.kind = 'opening' and not exists (select from import_rows r where r.organization_id = $1 and r.kind = 'invoice' and r.row_id = i.id)
+    union all
+    select 'ledger_entries', p.entry_id::text, 'document_id', 'an invoice of this system', i.id::text
+    from chunk i join posted p on p.id = i.id
+    where i.kind = 'opening' and p.entry_id is not null
     union all
     select 'ledger_entries', p.entry_id::text, 'document_id', 'a finalized invoice of the same payer', i.id || ', ' || i.state || ', ' || i.payer
     from chunk i join posted p on p.id = i.id
@@ -89,7 +98,7 @@ left join (
         'owed ' || i.total_minor || ', tax ' || i.tax_minor || ', revenue ' || i.subtotal_minor,
         'owed ' || p.owed || ', tax ' || p.tax || ', revenue ' || p.revenue
     from chunk i join posted p on p.id = i.id
-    where i.state <> 'draft' and p.entry_id is not null
+    where i.state <> 'draft' and i.kind <> 'opening' and p.entry_id is not null
         and (p.owed, p.tax, p.revenue) is distinct from (i.total_minor::numeric, i.tax_minor::numeric, i.subtotal_minor::numeric)
     union all
     select 'transfers', p.entry_id::text, 'accounts of the entry''s transfers', 'those of the payer in ' || i.currency, p.strange || ' others'

@@ -43,7 +43,7 @@ left join (
     where a.credit_minor <> case a.kind when 'customer_credit' then c.sum - d.sum else 0 end
     union all
     select 'ledger_accounts', a.id::text, 'credit of ' || a.payer || ' ' || coalesce(a.customer_id::text, ''),
-        (p.sum + n.sum + k.sum - i.owed)::text, a.credit_minor::text
+        (o.sum + p.sum + n.sum + k.sum - i.owed)::text, a.credit_minor::text
     from chunk a
     cross join lateral (
         select coalesce(sum(p.amount_minor), 0) as sum from payments p
@@ -59,11 +59,15 @@ left join (
         where k.organization_id = $1 and k.kind = 'goodwill' and k.customer_id = a.customer_id and a.payer = 'customer' and k.currency = a.currency
     ) k
     cross join lateral (
-        -- What the documents come to, less what of it is open or was paid from a wallet.
-        select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0) - i.prepaid_minor), 0) as owed
+        select coalesce(sum(r.amount_minor), 0) as sum from import_rows r
+        where r.organization_id = $1 and r.kind = 'credit' and r.customer_id = a.customer_id and r.currency = a.currency
+    ) o
+    cross join lateral (
+        -- What the documents come to, less what of it is open or was paid from a wallet or in another system.
+        select coalesce(sum(i.total_minor - greatest(i.total_minor - i.paid_minor - i.credited_minor, 0) - i.prepaid_minor - i.opening_paid_minor), 0) as owed
         from invoices i
         where i.organization_id = $1 and i.customer_id is not distinct from a.customer_id and i.payer = a.payer and i.currency = a.currency
             and i.state in ('finalized', 'paid', 'uncollectible')
     ) i
-    where a.kind = 'customer_credit' and a.credit_minor <> p.sum + n.sum + k.sum - i.owed
+    where a.kind = 'customer_credit' and a.credit_minor <> o.sum + p.sum + n.sum + k.sum - i.owed
 ) w on true

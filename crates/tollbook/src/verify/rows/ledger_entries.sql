@@ -19,6 +19,8 @@ left join (
             and i.state = 'void')
         when 'allocation' then not exists (select from payment_allocations a
             where a.organization_id = $1 and a.id = e.document_id and a.payer = e.payer and a.amount_minor < 0)
+        when 'opening' then not exists (select from import_rows r
+            where r.organization_id = $1 and r.row_id = e.document_id and r.kind in ('invoice', 'credit') and e.payer = 'customer')
         when 'wallet' then not exists (select from wallet_movements m where m.organization_id = $1 and m.id = e.document_id)
         when 'cost' then not exists (select from provider_cost_days d where d.organization_id = $1 and d.id = e.document_id
             and d.bearer = case e.payer when 'customer' then 'organization' else 'platform' end)

@@ -79,5 +79,9 @@ left join (
         where e.organization_id = $1 and e.document = 'wallet' and e.document_id = m.id
             and case when d.kind = 'wallet' then d.customer_id else c.customer_id end is not distinct from a.customer_id
     ) t on true
-    where m.kind <> 'opening' and t.sum is distinct from m.amount * power(10::numeric, a.minor_digits)
+    where t.sum is distinct from m.amount * power(10::numeric, a.minor_digits)
+    union all
+    select 'wallet_movements', m.id::text, 'import', 'one', 'none'
+    from chunk a join wallet_movements m on m.organization_id = $1 and m.wallet_id = a.id and m.kind = 'opening'
+    where not exists (select from import_rows r where r.organization_id = $1 and r.kind = 'lot' and r.row_id = m.id)
 ) w on true
