@@ -54,7 +54,7 @@ impl OfOrganization {
         Self::Periods,
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
-        Self::Rows(Rows::ImportRows),
+        Self::Rows(Rows::OpeningEntries),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,

@@ -43,7 +43,7 @@ pub(super) enum Rows {
     /// Wallets against their movements, lots, charges and the ledger.
     Wallets,
     /// What imports made against the rows that are there.
-    ImportRows,
+    OpeningEntries,
     /// What providers charge against the prices that became known.
     ProviderCosts,
     /// What was posted of them day by day.
@@ -82,7 +82,7 @@ impl Rows {
             Self::Subscriptions => "periods and terms",
             Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
-            Self::ImportRows => "opening entries",
+            Self::OpeningEntries => "opening entries",
             Self::ProviderCosts => "prices of providers",
             Self::ProviderCostDays => "costs by day",
             Self::Calls => "calls",
@@ -190,7 +190,7 @@ async fn compare(
             CHUNK
         ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
-        Rows::ImportRows => rows!(tx, "src/verify/rows/import_rows.sql", owner, after, CHUNK),
+        Rows::OpeningEntries => rows!(tx, "src/verify/rows/import_rows.sql", owner, after, CHUNK),
         Rows::ProviderCosts => rows!(
             tx,
             "src/verify/rows/provider_costs.sql",
