@@ -62,8 +62,8 @@ alter table invoices
     add constraint invoices_number_check check ((state = 'draft') = (number is null) and (number is null) = (finalized_at is null)
         and (number_year is null) = (number_seq is null) and (number_seq is null) = (state = 'draft' or kind = 'opening')),
     add constraint invoices_opening_check check (kind <> 'opening' or payer = 'customer' and state not in ('draft', 'void')),
-    add constraint invoices_opening_paid_check check (opening_paid_minor >= 0 and opening_paid_minor + prepaid_minor <= paid_minor
-        and (opening_paid_minor = 0 or kind = 'opening'));
+    add constraint invoices_opening_paid_check check (opening_paid_minor = 0
+        or opening_paid_minor > 0 and kind = 'opening' and opening_paid_minor + prepaid_minor <= paid_minor);
 create unique index invoices_opening_number_key on invoices (organization_id, number) where kind = 'opening';
 comment on column invoices.opening_paid_minor is 'Paid in the system that issued it; part of paid_minor.';
 

@@ -6,6 +6,7 @@ mod agreement;
 mod allowances;
 #[cfg(test)]
 mod books;
+#[cfg(test)]
 mod calendars;
 #[cfg(test)]
 mod calls_in_progress;

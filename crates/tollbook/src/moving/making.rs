@@ -148,7 +148,7 @@ fn item(of: &impl Serialize) -> Result<Value> {
     serde_json::to_value(of).map_err(|e| Error::Internal(format!("a book cannot be kept: {e}")))
 }
 
-fn beyond(error: TimeError) -> Error {
+fn beyond(error: &TimeError) -> Error {
     Error::Internal(format!("a time of a book: {error}"))
 }
 
@@ -380,8 +380,8 @@ impl Sorter<'_> {
         let zone = self.zone().clone();
         let schedule = Schedule::new(subscription.anchor_on, interval_months.into(), zone.clone());
         let schedule = schedule.map_err(|e| Error::Internal(format!("a plan: {e}")))?;
-        let index = schedule.index_at(self.now).map_err(beyond)?;
-        let period = schedule.period(index).map_err(beyond)?;
+        let index = schedule.index_at(self.now).map_err(|e| beyond(&e))?;
+        let period = schedule.period(index).map_err(|e| beyond(&e))?;
         let (from, until) = (zone.date(period.start()), zone.date(period.end()));
         let field = if subscription.period_starts_on != from {
             "periodStartsOn"
@@ -408,7 +408,7 @@ impl Sorter<'_> {
         let zone = self.zone().clone();
         let day = zone
             .day(day_start(&zone, invoice.issued_on)?)
-            .map_err(beyond)?;
+            .map_err(|e| beyond(&e))?;
         if day.start() > self.now {
             self.flaw(format!("{path}.issuedOn"), "is in the future");
         }
@@ -520,5 +520,5 @@ fn contact(of: &moving::Contact) -> NewContact {
 }
 
 fn day_start(zone: &Zone, date: Date) -> Result<Timestamp> {
-    zone.day_start(date).map_err(beyond)
+    zone.day_start(date).map_err(|e| beyond(&e))
 }

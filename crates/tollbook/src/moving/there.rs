@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tollbook_core::ids::{AccountId, CustomerId, OrganizationId, PlanVersionId};
 use tollbook_core::moving::{Book, Kind};
+use tollbook_core::phone::E164;
 use uuid::Uuid;
 
 use super::entries::entries;
@@ -219,7 +220,7 @@ async fn shared_numbers(
     book: &Book,
 ) -> Result<HashSet<String>> {
     let numbers = book.customers.iter().flat_map(|it| &it.numbers);
-    let numbers: Vec<&str> = numbers.map(|it| it.as_str()).collect();
+    let numbers: Vec<&str> = numbers.map(E164::as_str).collect();
     let keys: Vec<&str> = book.customers.iter().map(|it| it.key.as_str()).collect();
     let shared = sqlx::query_scalar!(
         "select distinct n.e164 from customer_numbers n

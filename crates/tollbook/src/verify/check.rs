@@ -60,7 +60,7 @@ impl OfOrganization {
         Self::Rows(Rows::Grants),
         Self::Rows(Rows::Wallets),
         Self::Rows(Rows::SpendTotals),
-        Self::Rows(Rows::ImportRows),
+        Self::Rows(Rows::OpeningEntries),
         Self::Rows(Rows::ProviderCosts),
         Self::Rows(Rows::ProviderCostDays),
         Self::Search,

@@ -49,7 +49,7 @@ pub(super) enum Rows {
     /// What usage of each period was charged.
     SpendTotals,
     /// What imports made against the rows that are there.
-    ImportRows,
+    OpeningEntries,
     /// What providers charge against the prices that became known.
     ProviderCosts,
     /// What was posted of them day by day.
@@ -91,7 +91,7 @@ impl Rows {
             Self::Grants => "what is carried over",
             Self::Wallets => "wallets",
             Self::SpendTotals => "what was spent",
-            Self::ImportRows => "opening entries",
+            Self::OpeningEntries => "opening entries",
             Self::ProviderCosts => "prices of providers",
             Self::ProviderCostDays => "costs by day",
             Self::Calls => "calls",
@@ -202,7 +202,7 @@ async fn compare(
         ),
         Rows::Wallets => rows!(tx, "src/verify/rows/wallets.sql", owner, after, CHUNK),
         Rows::SpendTotals => rows!(tx, "src/verify/rows/spend_totals.sql", owner, after, CHUNK),
-        Rows::ImportRows => rows!(tx, "src/verify/rows/import_rows.sql", owner, after, CHUNK),
+        Rows::OpeningEntries => rows!(tx, "src/verify/rows/import_rows.sql", owner, after, CHUNK),
         Rows::ProviderCosts => rows!(
             tx,
             "src/verify/rows/provider_costs.sql",
