@@ -35,9 +35,9 @@ const GAPS: &str =
     "select seller_id::text from invoices where number is not null group by seller_id, number_year
     having max(number_seq) <> count(*) or min(number_seq) <> 1";
 /// The numbers that were given at each moment. Which of several documents of one moment got which is not said.
-const NUMBERS: &str = "select format('%s %s: %s', o.name, i.finalized_at, string_agg(i.number, ' ' order by i.number))
-    from invoices i join organizations o on o.id = i.organization_id where i.number is not null
-    group by o.name, i.finalized_at order by o.name, i.finalized_at";
+const NUMBERS: &str = "select format('%s %s: %s', i.seller_id, i.finalized_at, string_agg(i.number, ' ' order by i.number))
+    from invoices i where i.number is not null
+    group by i.seller_id, i.finalized_at order by i.seller_id, i.finalized_at";
 /// All that was ever charged.
 const CHARGES: &str =
     "select format('%s %s %s', count(*), sum(amount), count(distinct invoice_id)) from charges";
