@@ -102,11 +102,6 @@ pub(crate) fn parts(
         spread_count(plan, price, usage, account, &mut buckets);
         Ratio::decimal(&usage.quantity)
     };
-    let line = |key: &str, kind: &str, quantity: Ratio, amount: Ratio| Part {
-        line: format!("{key}/{kind}"),
-        quantity,
-        amount,
-    };
     let zero = Ratio::whole(0);
     let covered = |bucket: &Bucket| {
         let covered = bucket.covered.clone()?;
@@ -135,6 +130,21 @@ pub(crate) fn parts(
     if unknown {
         return None;
     }
+    parts.extend(adjustments(price, entry, total));
+    Some(parts)
+}
+
+fn line(key: &str, kind: &str, quantity: Ratio, amount: Ratio) -> Part {
+    Part {
+        line: format!("{key}/{kind}"),
+        quantity,
+        amount,
+    }
+}
+
+/// What is charged beside the units, which come to `total`, and what the least and the most of a usage change of that.
+fn adjustments(price: &Value, entry: Option<&Value>, mut total: Ratio) -> Vec<Part> {
+    let mut parts = Vec::new();
     let own = price["key"].as_str().unwrap();
     let fee = entry
         .and_then(|entry| entry.get("connectionFee"))
@@ -154,7 +164,7 @@ pub(crate) fn parts(
     {
         parts.push(line(own, "maximum", Ratio::whole(0), most.minus(&total)));
     }
-    Some(parts)
+    parts
 }
 
 /// Goes through a call second by second; returns the billed seconds.

@@ -25,7 +25,7 @@ const EXAMPLE_MAX: usize = 300;
 
 /// What failed on this node since the last time it was written.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<HashMap<Group, Count>>);
+pub(crate) struct Tally(Mutex<HashMap<Group, Noted>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Group {
@@ -36,7 +36,7 @@ struct Group {
 }
 
 #[derive(Debug, Clone)]
-struct Count {
+struct Noted {
     count: i64,
     example: String,
     first_seen_at: Timestamp,
@@ -63,7 +63,7 @@ impl Tally {
         };
         // What people send may hold anything; the database takes no such character.
         let plain = example.chars().filter(|it| *it != '\0');
-        let count = Count {
+        let count = Noted {
             count: 1,
             example: plain.take(EXAMPLE_MAX).collect(),
             first_seen_at: now,
@@ -72,7 +72,7 @@ impl Tally {
         self.add(group, count);
     }
 
-    fn add(&self, group: Group, more: Count) {
+    fn add(&self, group: Group, more: Noted) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = counts.len() >= GROUPS_MAX;
         match counts.get_mut(&group) {
@@ -86,7 +86,7 @@ impl Tally {
         }
     }
 
-    fn take(&self) -> HashMap<Group, Count> {
+    fn take(&self) -> HashMap<Group, Noted> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -123,7 +123,7 @@ pub(crate) async fn flush(app: &App) -> Result<()> {
     written
 }
 
-async fn write(app: &App, counts: &HashMap<Group, Count>) -> Result<()> {
+async fn write(app: &App, counts: &HashMap<Group, Noted>) -> Result<()> {
     let repeated: Vec<Repeated> = counts
         .iter()
         .map(|(group, it)| repeated(group, it))
@@ -136,7 +136,7 @@ async fn write(app: &App, counts: &HashMap<Group, Count>) -> Result<()> {
     Ok(())
 }
 
-fn repeated(group: &Group, count: &Count) -> Repeated {
+fn repeated(group: &Group, count: &Noted) -> Repeated {
     let of = group.customer.map(|it| it.to_string()).unwrap_or_default();
     Repeated {
         alert: NewAlert {

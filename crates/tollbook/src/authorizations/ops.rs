@@ -137,8 +137,29 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
             planned.capped,
         ));
     }
-    let authorization = Authorization {
-        organization,
+    let authorization = let_through(dialer, new, &line, (seconds, &parts), now);
+    store::write(&mut tx, &authorization, &parts, now)
+        .await
+        .on_constraint("call_authorizations_key", || {
+            Error::conflict(
+                KEY_TAKEN,
+                "the first request with this key is being answered",
+            )
+        })?;
+    tx.commit().await?;
+    Ok(authorization)
+}
+
+/// A call that is let through for so many seconds, with what is held for it.
+fn let_through(
+    dialer: &Dialer,
+    new: &NewCall,
+    line: &store::Line,
+    (seconds, parts): (u32, &[store::Part]),
+    now: Timestamp,
+) -> Authorization {
+    Authorization {
+        organization: dialer.organization,
         id: new_id(),
         key: new.key.clone(),
         request_hash: new.hash(),
@@ -151,17 +172,7 @@ async fn try_authorize(app: &App, dialer: &Dialer, new: &NewCall) -> Result<Auth
         released_at: None,
         created_by: dialer.actor.user(),
         held: parts.iter().map(held).collect(),
-    };
-    store::write(&mut tx, &authorization, &parts, now)
-        .await
-        .on_constraint("call_authorizations_key", || {
-            Error::conflict(
-                KEY_TAKEN,
-                "the first request with this key is being answered",
-            )
-        })?;
-    tx.commit().await?;
-    Ok(authorization)
+    }
 }
 
 /// Where a call out goes.

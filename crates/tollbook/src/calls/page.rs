@@ -51,14 +51,7 @@ pub(crate) async fn call_page(
     let ids: Vec<_> = customer.into_iter().collect();
     let mut summaries = customers::summaries(tx, organization, &ids, look.viewer.now).await?;
     let summary = customer.and_then(|id| summaries.remove(&id));
-    let corrections = if actor.administers(organization) {
-        Some(Corrections {
-            href: format!("/calls/{call}"),
-            waived: corrections::why_waived(tx, organization, call).await?,
-        })
-    } else {
-        None
-    };
+    let corrections = corrections_of(tx, actor, organization, call).await?;
     let facts = &moment.call;
     Ok(CallPage {
         corrections,
@@ -106,6 +99,22 @@ pub(crate) async fn call_page(
             .map(|all| all.iter().map(|it| webhook(&look, it)).collect()),
         page,
     })
+}
+
+/// What may be put right of a call, and what was; nothing for who does not run the organization.
+async fn corrections_of(
+    tx: &mut PgConnection,
+    actor: &Actor,
+    organization: OrganizationId,
+    call: CallId,
+) -> Result<Option<Corrections>> {
+    if !actor.administers(organization) {
+        return Ok(None);
+    }
+    Ok(Some(Corrections {
+        href: format!("/calls/{call}"),
+        waived: corrections::why_waived(tx, organization, call).await?,
+    }))
 }
 
 /// Who is on the other side of a call that `actor` may see, for pages about it. Fails with 404 if it is not theirs to see.

@@ -66,6 +66,9 @@ struct Line {
     rounding: Rounding,
 }
 
+/// What is given back of each line of an invoice, which has a number.
+type ByInvoice<'l> = BTreeMap<(InvoiceId, CustomerId, &'l str), Vec<(i32, Option<Price>)>>;
+
 /// Gives back the shares of charges that were taken back without a document.
 pub(super) async fn give_back(
     tx: &mut PgConnection,
@@ -81,8 +84,7 @@ pub(super) async fn give_back(
     let ids: Vec<Uuid> = lines.iter().map(|line| line.id).collect();
     let gone = taken_off(tx, organization, &ids).await?;
     let mut credits = Vec::with_capacity(lines.len());
-    let mut wanted: BTreeMap<(InvoiceId, CustomerId, &str), Vec<(i32, Option<Price>)>> =
-        BTreeMap::new();
+    let mut wanted = ByInvoice::new();
     for line in &lines {
         let gone = gone.get(&line.id).copied().unwrap_or(Fraction::ZERO);
         let left = line.exact.checked_sub(gone).map_err(|e| wrong(&e))?;
@@ -120,7 +122,7 @@ fn wrong(error: &dyn std::fmt::Display) -> Error {
 async fn issue(
     tx: &mut PgConnection,
     organization: OrganizationId,
-    wanted: BTreeMap<(InvoiceId, CustomerId, &str), Vec<(i32, Option<Price>)>>,
+    wanted: ByInvoice<'_>,
     reason: &str,
     now: Timestamp,
 ) -> Result<HashMap<InvoiceId, CreditNoteId>> {

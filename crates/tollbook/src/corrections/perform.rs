@@ -130,7 +130,7 @@ async fn move_number(
     work.customer(customer)?;
     let (tx, organization) = (&mut *work.tx, work.organization);
     let now = store::of_number(tx, organization, number, customer, since).await?;
-    same(&things, now)?;
+    same(&things, &now)?;
     work.begin(&Row {
         customer: Some(customer),
         number: Some(number.to_string()),
@@ -175,7 +175,7 @@ fn given_to(
 }
 
 /// Fails if something came while it was looked for.
-fn same(things: &Things, now: (Vec<CallId>, Vec<MessageId>)) -> Result<()> {
+fn same(things: &Things, now: &(Vec<CallId>, Vec<MessageId>)) -> Result<()> {
     if (&things.calls, &things.messages) == (&now.0, &now.1) {
         return Ok(());
     }
@@ -202,10 +202,8 @@ async fn merge(work: &mut Work<'_>, from: CustomerId, into: CustomerId) -> Resul
     work.customer(into)?;
     let part = work.customer(from)?.clone();
     let (tx, organization) = (&mut *work.tx, work.organization);
-    same(
-        &things,
-        store::open_of_customer(tx, organization, from).await?,
-    )?;
+    let now = store::open_of_customer(tx, organization, from).await?;
+    same(&things, &now)?;
     refuse_obstacles(&store::obstacles(tx, organization, &part, &held.roots, work.now).await?)?;
     work.begin(&Row {
         customer: Some(into),

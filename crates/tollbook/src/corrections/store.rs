@@ -426,27 +426,39 @@ pub(super) struct Waiver {
     pub(super) usage: Option<Uuid>,
 }
 
+/// One of them.
+#[derive(Default)]
+struct WaiverRow<'a> {
+    call: Option<Uuid>,
+    resource: Option<(&'a str, &'a str)>,
+    usage: Option<Uuid>,
+}
+
 pub(super) async fn insert_waiver(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: CorrectionId,
     waiver: &Waiver,
 ) -> Result<()> {
-    let mut rows: Vec<(Option<Uuid>, Option<&str>, Option<&str>, Option<Uuid>)> = Vec::new();
-    rows.extend(
-        waiver
-            .call
-            .map(|call| (Some(call.uuid()), None, None, None)),
-    );
     let resources: BTreeSet<_> = waiver.resources.iter().collect();
-    let named = resources.into_iter();
-    rows.extend(named.map(|(kind, name)| (None, Some(*kind), Some(name.as_str()), None)));
-    rows.extend(waiver.usage.map(|usage| (None, None, None, Some(usage))));
+    let of_resources = resources.into_iter().map(|(kind, id)| WaiverRow {
+        resource: Some((*kind, id.as_str())),
+        ..WaiverRow::default()
+    });
+    let of_call = waiver.call.map(|call| WaiverRow {
+        call: Some(call.uuid()),
+        ..WaiverRow::default()
+    });
+    let of_usage = waiver.usage.map(|usage| WaiverRow {
+        usage: Some(usage),
+        ..WaiverRow::default()
+    });
+    let rows: Vec<_> = of_resources.chain(of_call).chain(of_usage).collect();
     let ids: Vec<Uuid> = rows.iter().map(|_| new_id()).collect();
-    let calls: Vec<Option<Uuid>> = rows.iter().map(|row| row.0).collect();
-    let kinds: Vec<Option<&str>> = rows.iter().map(|row| row.1).collect();
-    let names: Vec<Option<&str>> = rows.iter().map(|row| row.2).collect();
-    let usages: Vec<Option<Uuid>> = rows.iter().map(|row| row.3).collect();
+    let calls: Vec<Option<Uuid>> = rows.iter().map(|row| row.call).collect();
+    let resources = rows.iter().map(|row| row.resource);
+    let (kinds, names): (Vec<_>, Vec<_>) = resources.map(Option::unzip).unzip();
+    let usages: Vec<Option<Uuid>> = rows.iter().map(|row| row.usage).collect();
     let already = || Error::conflict("already_waived", "this is not billed already");
     sqlx::query!(
         "insert into usage_waivers (organization_id, correction_id, id, call_id, resource_type, resource_id, usage_event_id)

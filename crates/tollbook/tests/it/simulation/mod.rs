@@ -34,10 +34,10 @@ const NOT_ONCE: &str = "select format('%s %s of %s', u.meter, u.occurred_at, c.n
 const GAPS: &str =
     "select seller_id::text from invoices where number is not null group by seller_id, number_year
     having max(number_seq) <> count(*) or min(number_seq) <> 1";
-/// The numbers that were given at each moment. Which of several documents of one moment got which is not said.
-const NUMBERS: &str = "select format('%s %s: %s', i.seller_id, i.finalized_at, string_agg(i.number, ' ' order by i.number))
-    from invoices i where i.number is not null
-    group by i.seller_id, i.finalized_at order by i.seller_id, i.finalized_at";
+/// The numbers that each seller gave at each moment. Which of several documents of one moment got which is not said.
+const NUMBERS: &str = "select format('%s %s: %s', coalesce(o.name, 'the platform'), i.finalized_at, string_agg(i.number, ' ' order by i.number))
+    from invoices i left join organizations o on o.id = i.seller_id where i.number is not null
+    group by o.name, i.finalized_at order by o.name nulls last, i.finalized_at";
 /// All that was ever charged.
 const CHARGES: &str =
     "select format('%s %s %s', count(*), sum(amount), count(distinct invoice_id)) from charges";

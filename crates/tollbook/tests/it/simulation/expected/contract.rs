@@ -9,6 +9,9 @@ use super::super::script::Plan;
 use crate::naive::NaiveGrant;
 use crate::ratio::Ratio;
 
+/// No subscription of a year has so many periods.
+const PERIODS_MAX: usize = 1_000;
+
 /// First and one past the last instant.
 pub(super) type Span = (Timestamp, Timestamp);
 
@@ -156,6 +159,7 @@ impl Contract {
         let until = now.max(self.starts_at) + SignedDuration::from_hours(24);
         let until = self.ends_at.map_or(until, |end| until.min(end));
         (self.made..)
+            .take(PERIODS_MAX)
             .take_while(|period| self.billed(*period).0 < until)
             .collect()
     }
@@ -309,6 +313,7 @@ impl Contract {
                     self.months
                 };
                 let cycle = (0..)
+                    .take(PERIODS_MAX)
                     .take_while(|it| self.begin(*it, months) <= at)
                     .last()
                     .unwrap();
