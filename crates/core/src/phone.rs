@@ -272,7 +272,7 @@ mod tests {
             ("+18005550100", Some(LineKind::TollFree)),
             ("+447400123456", Some(LineKind::Mobile)),
             ("+493022732152", Some(LineKind::Local)),
-            ("+19005550100", None),
+            ("+19005550100", Some(LineKind::Premium)),
         ];
         for (number, kind) in kinds {
             let number: E164 = number.parse().unwrap();

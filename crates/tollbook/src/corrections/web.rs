@@ -215,14 +215,20 @@ fn changes(page: &Page, customer: &CustomerEffect) -> Result<Vec<Changed>> {
             after: Amount::price(page.text(), &it.after, currency),
         })
     };
-    let say = |what| page.say(what).with("customer", name.as_str()).to_string();
+    let name = name.as_str();
+    let of_drafts = page.say("correct-drafts").with("customer", name);
+    let of_owed = page.say("correct-owed").with("customer", name);
+    let of_credit = page.say("act-credit");
     let changed = customer
         .drafts
         .totals
         .iter()
         .filter(|it| it.before != it.after);
-    let drafts = changed.map(|it| row(say("correct-drafts"), it));
-    let owed = customer.owed.iter().map(|it| row(say("correct-owed"), it));
-    let credit = customer.credit.iter().map(|it| row(say("act-credit"), it));
+    let drafts = changed.map(|it| row(of_drafts.to_string(), it));
+    let owed = customer.owed.iter().map(|it| row(of_owed.to_string(), it));
+    let credit = customer
+        .credit
+        .iter()
+        .map(|it| row(of_credit.to_string(), it));
     drafts.chain(owed).chain(credit).collect()
 }

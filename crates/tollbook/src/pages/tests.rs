@@ -496,5 +496,5 @@ fn the_palette_finds_pages_by_name() {
         .map(|it| it.href)
         .collect();
     assert_eq!(found, ["/invoices"]);
-    assert_eq!(page.navigation_matching("").len(), 5);
+    assert_eq!(page.navigation_matching("").len(), 6);
 }

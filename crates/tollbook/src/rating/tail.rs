@@ -37,8 +37,16 @@ struct Group<'a> {
     is_mixed: bool,
 }
 
-/// The keys of everything that has to be rated for `batch` beside its own usages. `books` hold what its periods may draw
-/// on, the grants that end after `since`.
+/// What has to be rated for a batch beside its own usages.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    pub(super) keys: Vec<UsageKey>,
+    /// Usages on other terms lie between these: they share something with others in turn, for which to look again.
+    pub(super) is_mixed: bool,
+}
+
+/// Finds everything that has to be rated for `batch` beside its own usages. `books` hold what its periods may draw on, the
+/// grants that end after `since`.
 pub(super) async fn extend(
     tx: &mut PgConnection,
     batch: &[Item],
@@ -46,10 +54,10 @@ pub(super) async fn extend(
     known: &Known,
     books: &Books,
     since: Timestamp,
-) -> Result<Vec<UsageKey>> {
+) -> Result<Tail> {
     let mut groups = groups(batch, terms, known).map_err(|e| stored(&e))?;
     if groups.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Tail::default());
     }
     find_mixed(tx, &mut groups, books).await?;
     let ordered: Vec<_> = groups
@@ -76,7 +84,10 @@ pub(super) async fn extend(
     for item in batch {
         keys.remove(&item.key);
     }
-    Ok(keys.into_iter().collect())
+    Ok(Tail {
+        keys: keys.into_iter().collect(),
+        is_mixed: groups.iter().any(|group| group.is_mixed),
+    })
 }
 
 /// Adds the usages of `keys`, and the charges in force of them, to a batch.

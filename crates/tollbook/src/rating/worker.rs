@@ -167,14 +167,20 @@ async fn rate_batch(
     let mut known = in_force(tx, &batch).await?;
     let mut terms = app.terms.get(tx, &terms_keys(&batch)).await?;
     let open = authorizations::open(tx, &accounts).await?;
-    let (since, counted_since) = reach(&batch, &known, &open);
+    let (mut since, mut counted_since) = reach(&batch, &known, &open);
     let mut books = books::load(tx, &accounts, since, counted_since).await?;
-    let others = tail::extend(tx, &batch, &terms, &known, &books, since).await?;
-    if !others.is_empty() {
-        tail::load(tx, &others, &mut batch, &mut known).await?;
+    loop {
+        let others = tail::extend(tx, &batch, &terms, &known, &books, since).await?;
+        if others.keys.is_empty() {
+            break;
+        }
+        tail::load(tx, &others.keys, &mut batch, &mut known).await?;
         terms = app.terms.get(tx, &terms_keys(&batch)).await?;
-        let (since, counted_since) = reach(&batch, &known, &open);
+        (since, counted_since) = reach(&batch, &known, &open);
         books = books::load(tx, &accounts, since, counted_since).await?;
+        if !others.is_mixed {
+            break;
+        }
     }
     add_decks(tx, &mut terms, dialed(&batch)).await?;
     add_costs(tx, &mut batch, &terms).await?;
