@@ -218,7 +218,7 @@ fn changes(page: &Page, customer: &CustomerEffect) -> Result<Vec<Changed>> {
     let name = name.as_str();
     let of_drafts = page.say("correct-drafts").with("customer", name);
     let of_owed = page.say("correct-owed").with("customer", name);
-    let of_credit = page.say("act-credit");
+    let of_credit = page.say("act-credit").with("customer", name);
     let changed = customer
         .drafts
         .totals
