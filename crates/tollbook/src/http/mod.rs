@@ -20,10 +20,12 @@ mod names;
 pub(crate) mod problem;
 mod router;
 pub(crate) mod seller;
+mod service;
 pub(crate) mod span;
 pub(crate) mod sse;
 pub(crate) mod tenants;
 pub(crate) mod view;
 
 pub use caller::Access;
-pub use router::{Route, router, routes};
+pub use router::{Route, routes};
+pub use service::router;

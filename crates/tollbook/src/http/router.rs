@@ -1,40 +1,23 @@
 //! Every route, with what it asks of its caller. There is no other place where a path is served.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::http::Method;
 use axum::routing::{self, MethodRouter};
-use tower_http::compression::CompressionLayer;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use super::assets;
 use super::caller::Access::{
     self, Dialer, OrgAdmin, OrgMember, OrgUser, Platform, Public, Seller, Service, SignedIn,
     TenantAdmin, TenantUsage, Webhook,
 };
-use super::guard::{self, Guard};
-use super::limits::Limits;
-use super::{enter, health};
+use super::health;
 use crate::app::App;
-use crate::config::Settings;
 use crate::identity;
-use crate::{inbox, integrations, moving, search};
+use crate::{inbox, integrations, search};
 
-/// The longest body in bytes, except for webhooks and books.
-const BODY_MAX: usize = 1 << 20;
 /// Where a book is brought in.
-const BOOK: &str = "/api/admin/imports/book";
-/// The longest webhook in bytes: transcripts of long calls are large.
-const WEBHOOK_MAX: usize = 4 << 20;
-
-/// The longest file of a price deck in bytes: half a million prefixes.
-const DECK_MAX: usize = 32 << 20;
-/// Where it is sent.
-const DECK_IMPORT: &str = "/api/admin/price-decks/{key}/import";
+pub(super) const BOOK: &str = "/api/admin/imports/book";
+/// Where a price deck is imported.
+pub(super) const DECK_IMPORT: &str = "/api/admin/price-decks/{key}/import";
 
 /// One operation of the interface.
 #[derive(Debug)]
@@ -45,7 +28,7 @@ pub struct Route {
     pub path: &'static str,
     /// What it asks of its caller.
     pub access: Access,
-    handler: MethodRouter<App>,
+    pub(super) handler: MethodRouter<App>,
 }
 
 /// All operations, pages and streams included.
@@ -577,67 +560,4 @@ fn patch<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, han
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     route(Method::DELETE, path, access, handler)
-}
-
-/// The application's HTTP service.
-pub fn router(app: App) -> Router {
-    health::record_figures();
-    let limits = Arc::new(Limits::new(&app.settings));
-    let mut router = Router::new();
-    for route in routes() {
-        router = router.route(route.path, wrap(&app, &limits, route));
-    }
-    router
-        .fallback(async || StatusCode::NOT_FOUND)
-        .layer(from_fn_with_state(app.clone(), enter::enter))
-        .layer(cors(&app.settings))
-        .layer(CompressionLayer::new().gzip(true))
-        .with_state(app)
-}
-
-/// Puts around a handler what its callers need: the last layer is the first to see a request.
-fn wrap(app: &App, limits: &Arc<Limits>, route: Route) -> MethodRouter<App> {
-    let body_max = match route.access {
-        Access::Webhook => {
-            return route
-                .handler
-                .route_layer(DefaultBodyLimit::max(WEBHOOK_MAX));
-        }
-        _ if route.path == DECK_IMPORT => DefaultBodyLimit::max(DECK_MAX),
-        _ if route.path == BOOK => DefaultBodyLimit::max(moving::BOOK_BYTES_MAX),
-        _ => DefaultBodyLimit::max(BODY_MAX),
-    };
-    let guard = Guard::new(app.clone(), Arc::clone(limits), route.access);
-    let guarded = from_fn_with_state(guard, guard::guard);
-    route.handler.route_layer(guarded).route_layer(body_max)
-}
-
-fn cors(settings: &Settings) -> CorsLayer {
-    let origins: Vec<HeaderValue> = settings
-        .cors_origins
-        .iter()
-        .filter_map(|it| it.trim_end_matches('/').parse().ok())
-        .collect();
-    let exposed = [
-        "x-request-id",
-        "retry-after",
-        "etag",
-        "location",
-        "content-range",
-    ]
-    .into_iter()
-    .chain(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
-    // Cookies are not for other origins: they come with tokens.
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_methods(AllowMethods::list([
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ]))
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
-        .max_age(std::time::Duration::from_hours(1))
 }
